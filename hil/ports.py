@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hil.kernel import Floats, Rows
-from hil.tick import DutLink, Frames, Link
+from hil.tick import DutLink, Link
 
 
 class Clock(Protocol):
@@ -38,7 +38,7 @@ class Bench(Protocol):
 class Sink(Protocol):
     """Where a run is recorded."""
 
-    def put(self, t_ns: int, row: Floats, rx: Frames, tx: Frames) -> None:
+    def put(self, t_ns: int, row: Floats, links: Rows[Link]) -> None:
         """Take one finished tick; the arguments are only valid during the call."""
 
     def event(self, t_ns: int, kind: str, text: str) -> None:

@@ -20,6 +20,7 @@ COLUMNS = 4096  # width of the process image row
 FRAMES = 128  # frames that can end in one tick (10 ms of 500 kbit/s carry about 90)
 EDGES = 32  # digital edges that can fall in one tick
 PAYLOAD = 64
+GROUPS = 16  # step groups of a scenario; fault windows and steps are relative to a group's start
 
 
 class Frame:

@@ -1,0 +1,1 @@
+"""Temporal requirements: the language of conditions, automata over rows, verdicts."""

@@ -1,0 +1,313 @@
+"""The two files beside a DBC: what its signals mean (``*.quantities.yaml``), how it is protected (``*.e2e.yaml``)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hil.codec import database
+from hil.codec.database import Database, Message, Signal
+from hil.codec.e2e import Protection
+from hil.errors import InputError, Problem, nearest
+from hil.files import Document, Duration, KeyPath, Strict, load_model, resolve
+
+Whole = Annotated[int, Field(ge=0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class Received(Strict):
+    """quantity = DBC value * scale + offset; ``unknown`` is the raw number that becomes NaN."""
+
+    quantity: str
+    scale: float = 1.0
+    offset: float = 0.0
+    unknown: int | None = None
+
+
+class Sent(Strict):
+    """DBC value = (quantity - offset) / scale; ``otherwise`` is the raw number sent while the quantity is unknown."""
+
+    quantity: str
+    scale: float = 1.0
+    offset: float = 0.0
+    otherwise: int = 0
+
+
+class Scan(Strict):
+    """A vector sampled at one instant and sent in many frames; ``latency``: from there to its first frame's end."""
+
+    signals: str
+    counter: str
+    quantity: str
+    counter_quantity: str
+    scale: float = 1.0
+    offset: float = 0.0
+    unknown: int | None = None
+    latency: Duration = 0
+
+
+class Combined(Strict):
+    """A quantity made of others: OPEN when all are open, CLOSED when all are closed, else PARTIAL."""
+
+    rule: Literal["all_or_partial"]
+    of: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
+
+
+class QuantityFile(Strict):
+    """A ``*.quantities.yaml``."""
+
+    dbc: str
+    e2e: str
+    receive: dict[str, Received] = Field(default_factory=dict)
+    scan: Scan | None = None
+    combine: dict[str, Combined] = Field(default_factory=dict)
+    transmit: dict[str, Sent] = Field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+
+class Profile(Strict):
+    """The numbers of a profile, written down because releases differ."""
+
+    polynomial: Literal[0x1D]
+    init: Byte
+    xor_out: Byte
+    data_id_mode: Literal["both"]
+    counter_max: Literal[14]
+
+
+class Protected(Strict):
+    """How one message is protected."""
+
+    profile: str
+    data_id: Annotated[int, Field(ge=0, le=0xFFFF)]
+    crc: str
+    counter: str
+    max_delta: Annotated[int, Field(ge=1, le=14)] = 1
+
+
+class E2eFile(Strict):
+    """A ``*.e2e.yaml``."""
+
+    profiles: dict[str, Profile]
+    messages: dict[str, Protected]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One signal with its meaning; ``index`` is the element of a vector, None = the quantity itself.
+
+    ``unknown`` is a raw number or None; ``at`` is where it stands in the file.
+    """
+
+    message: Message
+    signal: Signal
+    quantity: str
+    index: int | None
+    scale: float
+    offset: float
+    unknown: int | None
+    otherwise: int
+    at: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """A quantities file, its names looked up in the DBC."""
+
+    file: QuantityFile
+    document: Document
+    receive: tuple[Line, ...]
+    scan: tuple[Line, ...]
+    transmit: tuple[Line, ...]
+    unused: tuple[tuple[Message, Signal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class E2e:
+    """An e2e file, its names looked up in the DBC: message name -> protection."""
+
+    file: E2eFile
+    protections: tuple[tuple[str, Protection], ...]
+
+    def of(self, message: str) -> Protection | None:
+        """The message's protection, or None."""
+        return next((p for name, p in self.protections if name == message), None)
+
+    def lines(self) -> tuple[Protection, ...]:
+        """All of them, for ``hil.codec.e2e.table``."""
+        return tuple(p for _, p in self.protections)
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """A DBC and its two companions."""
+
+    db: Database
+    quantities: Quantities
+    e2e: E2e
+
+
+def load_bus(path: Path | str) -> Bus:
+    """Read a ``*.quantities.yaml`` and the DBC and e2e files it names (relative to it).
+
+    Raises:
+        InputError: any file is wrong; a name is unknown; a signal of the DBC is neither mapped, unused, multiplexer nor
+            protection.
+    """
+    file, document = load_model(path, QuantityFile)
+    db = database.load(resolve(document, ("dbc",), file.dbc))
+    e2e = load_e2e(resolve(document, ("e2e",), file.e2e), db)
+    quantities = look_up(file, document, db)
+    _complete(db, quantities, e2e)
+    return Bus(db, quantities, e2e)
+
+
+def look_up(file: QuantityFile, document: Document, db: Database) -> Quantities:
+    """Find every signal a quantities file names. Raises InputError with all that are not there."""
+    problems: list[Problem] = []
+    receive: list[Line] = []
+    for name, r in file.receive.items():
+        found = _expand(name, ("receive", name), document, db, problems)
+        receive += [
+            Line(m, s, r.quantity, i, r.scale, r.offset, r.unknown, 0, ("receive", name)) for m, s, i in found
+        ]
+    scan: list[Line] = []
+    if file.scan is not None:
+        c = file.scan
+        found = _expand(c.signals, ("scan", "signals"), document, db, problems)
+        scan = [Line(m, s, c.quantity, i, c.scale, c.offset, c.unknown, 0, ("scan",)) for m, s, i in found]
+        counter = _expand(c.counter, ("scan", "counter"), document, db, problems)
+        if counter and scan and counter[0][0] is not scan[0].message:
+            problems.append(document.problem(("scan", "counter"), "the counter is not in the message of the signals"))
+    transmit: list[Line] = []
+    for name, t in file.transmit.items():
+        found = _expand(name, ("transmit", name), document, db, problems)
+        transmit += [
+            Line(m, s, t.quantity, i, t.scale, t.offset, None, t.otherwise, ("transmit", name)) for m, s, i in found
+        ]
+    unused = [p for i, name in enumerate(file.unused) for p in _expand(name, ("unused", i), document, db, problems)]
+    for line in (*receive, *scan, *transmit):
+        if line.scale == 0.0:
+            problems.append(document.problem(line.at, "a scale of 0 loses the value"))
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    pairs = tuple((message, signal) for message, signal, _ in unused)
+    return Quantities(file, document, tuple(receive), tuple(scan), tuple(transmit), pairs)
+
+
+def _expand(
+    name: str, at: KeyPath, document: Document, db: Database, problems: list[Problem]
+) -> list[tuple[Message, Signal, int | None]]:
+    """The signals a name stands for; one with ``*`` stands for every signal with decimal digits in that place."""
+    if name.count("*") > 1:
+        problems.append(document.problem(at, f"{name}: more than one '*'", on_key=True))
+        return []
+    if "*" not in name:
+        try:
+            message, signal = db.pair(name)
+        except InputError as error:
+            first = error.problems[0]
+            problems.append(document.problem(at, first.message, on_key=True, nearest=first.nearest))
+            return []
+        return [(message, signal, None)]
+    before, _, after = name.partition("*")
+    wanted = re.compile(re.escape(before) + "([0-9]+)" + re.escape(after))
+    out: list[tuple[Message, Signal, int | None]] = []
+    for message in db.messages:
+        for signal in message.signals:
+            matched = wanted.fullmatch(f"{message.name}.{signal.name}")
+            if matched:
+                out.append((message, signal, int(matched[1])))
+    if not out:
+        problems.append(document.problem(at, f"{name}: no such signal", on_key=True))
+    return out
+
+
+def load_e2e(path: Path | str, db: Database) -> E2e:
+    """Read a ``*.e2e.yaml`` for ``db``.
+
+    Raises:
+        InputError: unknown message, signal or profile; CRC or counter not where the profile has them; a data id twice.
+    """
+    file, document = load_model(path, E2eFile)
+    problems: list[Problem] = []
+    made: list[tuple[str, Protection]] = []
+    seen: dict[int, str] = {}
+    for name, p in file.messages.items():
+        at: KeyPath = ("messages", name)
+        message, profile = db.find(name), file.profiles.get(p.profile)
+        if message is None:
+            close = nearest(name, (m.name for m in db.messages)) or ""
+            problems.append(document.problem(at, f"no message {name!r}", on_key=True, nearest=close))
+        if profile is None:
+            close = nearest(p.profile, file.profiles) or ""
+            problems.append(document.problem((*at, "profile"), f"no profile {p.profile!r}", nearest=close))
+        if p.data_id in seen:
+            what = f"data id 0x{p.data_id:04X} is also that of {seen[p.data_id]}"
+            problems.append(document.problem((*at, "data_id"), what))
+        seen[p.data_id] = name
+        if message is not None:
+            problems += _misplaced(message, p, at, document)
+        if message is not None and profile is not None:
+            made.append((name, _protection(message, p, profile)))
+    if problems:
+        raise InputError(problems)
+    return E2e(file, tuple(made))
+
+
+def _misplaced(message: Message, p: Protected, at: KeyPath, document: Document) -> Iterable[Problem]:
+    """Profile 1A: the CRC is byte 0, the counter the low half of byte 1."""
+    for key, name, start, length in (("crc", p.crc, 0, 8), ("counter", p.counter, 8, 4)):
+        signal = message.signal(name)
+        if signal is None:
+            close = nearest(name, (s.name for s in message.signals)) or ""
+            yield document.problem((*at, key), f"{message.name} has no signal {name!r}", nearest=close)
+        elif signal.positions() != frozenset(range(start, start + length)) or signal.signed:
+            yield document.problem(
+                (*at, key),
+                f"{message.name}.{name} is not where the profile has it",
+                expected=f"bits {start} to {start + length - 1}, unsigned",
+                found=f"bits {sorted(signal.positions())[0]} to {sorted(signal.positions())[-1]}",
+            )
+
+
+def _protection(message: Message, p: Protected, profile: Profile) -> Protection:
+    return Protection(
+        id=message.id,
+        extended=message.extended,
+        length=message.length,
+        crc_byte=0,
+        counter_start=8,
+        counter_length=4,
+        counter_max=profile.counter_max,
+        max_delta=p.max_delta,
+        data_id=p.data_id,
+        init=profile.init,
+        xor_out=profile.xor_out,
+    )
+
+
+def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
+    """Every signal of the DBC is handled, so that none is forgotten by accident; none is handled twice."""
+    lines = (*quantities.receive, *quantities.scan, *quantities.transmit)
+    named = [(line.message.name, line.signal.name) for line in lines]
+    named += [(m.name, s.name) for m, s in quantities.unused]
+    if quantities.file.scan is not None:
+        message, _, signal = quantities.file.scan.counter.partition(".")
+        named.append((message, signal))
+    guarded = {(name, signal) for name, p in e2e.file.messages.items() for signal in (p.crc, p.counter)}
+    problems: list[Problem] = []
+    path = str(quantities.document.path)
+    for m in db.messages:
+        for s in m.signals:
+            count = named.count((m.name, s.name))
+            if count > 1:
+                problems.append(Problem(f"{m.name}.{s.name}: named {count} times", path))
+            if count == 0 and not s.selector and (m.name, s.name) not in guarded:
+                what = f"{m.name}.{s.name}: not handled"
+                problems.append(Problem(what, path, expected="a line under receive, scan, transmit or unused"))
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,244 @@
+"""The fault catalogue: every kind by name, where it acts, what it targets, and how it becomes rows of the fault tables."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hil.codec.e2e import Protection, fill_table
+from hil.errors import Problem, nearest
+from hil.faults.points import ROWS, ColumnKind, FaultParams, FaultState, FrameKind, Point
+from hil.image import CONTACTORS, Table
+from hil.kernel import Rows, view, zeros
+
+TARGET = re.compile(r"^(?P<noun>[a-z_.]+)(?:\[(?P<index>all|\d+)\])?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One fault of a scenario, all names and numbers resolved; times in ns after the start of step group ``group``."""
+
+    kind: str
+    target: str
+    group: int
+    t_on_ns: int
+    t_off_ns: int  # -1 = until the run ends
+    arguments: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of the catalogue. ``noun`` is what it targets; ``needs`` its arguments with their units."""
+
+    name: str
+    point: Point
+    noun: str
+    meaning: str
+    needs: dict[str, str] = field(default_factory=dict)
+    column: str = ""  # quantity the rows act on, {target} = the noun after the dot
+    gain: float = 0.0
+    offset: Callable[[dict[str, float]], float] = lambda a: 1.0
+    action: ColumnKind = ColumnKind.LINEAR
+    frame: FrameKind | None = None
+    argument: Callable[[dict[str, float]], float] = lambda a: 1.0
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "cell_short",
+        Point.PLANT,
+        "cell",
+        "internal short across a cell group",
+        {"resistance": "ohm"},
+        "plant_in.short_conductance",
+        1.0,
+        lambda a: 1.0 / a["resistance"],
+    ),
+    Kind("contactor_weld", Point.PLANT, "contactor", "power contact welded", {}, "plant_in.weld_{target}"),
+    Kind("contactor_stuck_open", Point.PLANT, "contactor", "contact cannot close", {}, "plant_in.stuck_open_{target}"),
+    Kind(
+        "isolation_leak",
+        Point.PLANT,
+        "rail",
+        "leak from a rail to chassis",
+        {"resistance": "ohm"},
+        "plant_in.leak_{target}",
+        1.0,
+        lambda a: 1.0 / a["resistance"],
+    ),
+    Kind("sense_wire_open", Point.STIMULUS, "wire", "cut a cell sense wire", {}, "command.sense_open"),
+    Kind(
+        "thermistor_short",
+        Point.STIMULUS,
+        "sensor",
+        "thermistor shorted",
+        {},
+        "command.thermistor",
+        0.0,
+        lambda a: 1.0,
+    ),
+    Kind(
+        "thermistor_open",
+        Point.STIMULUS,
+        "sensor",
+        "thermistor wire cut",
+        {},
+        "command.thermistor",
+        0.0,
+        lambda a: 1.0e7,
+    ),
+    Kind(
+        "feedback_lost",
+        Point.STIMULUS,
+        "contactor",
+        "auxiliary contact reads open",
+        {},
+        "command.auxiliary_{target}",
+        0.0,
+        lambda a: 0.0,
+    ),
+    Kind(
+        "offset",
+        Point.STIMULUS,
+        "quantity",
+        "sensor reads an offset too much",
+        {"offset": "*"},
+        "{target}",
+        1.0,
+        lambda a: a["offset"],
+    ),
+    Kind("stuck", Point.STIMULUS, "quantity", "sensor stuck at its last value", {}, "{target}", action=ColumnKind.HOLD),
+    Kind("frame_crc", Point.TRANSMIT, "message", "CRC inverted", frame=FrameKind.WRONG_CRC),
+    Kind(
+        "frame_counter_frozen",
+        Point.TRANSMIT,
+        "message",
+        "counter stands, CRC fits",
+        frame=FrameKind.FREEZE_COUNTER,
+    ),
+    Kind("frame_missing", Point.TRANSMIT, "message", "message not sent", frame=FrameKind.LOSE),
+    Kind(
+        "frame_bit",
+        Point.TRANSMIT,
+        "message",
+        "one payload bit flipped",
+        {"bit": "1"},
+        frame=FrameKind.FLIP_BIT,
+        argument=lambda a: a["bit"],
+    ),
+    Kind(
+        "frame_loss",
+        Point.RECEIVE,
+        "message",
+        "frames lost on the way to the bench",
+        {"probability": "1"},
+        frame=FrameKind.LOSE,
+        argument=lambda a: a["probability"],
+    ),
+    Kind(
+        "frame_delay",
+        Point.RECEIVE,
+        "message",
+        "frames reach the bench late",
+        {"delay": "s"},
+        frame=FrameKind.DELAY,
+        argument=lambda a: round(a["delay"] * 1e9),
+    ),
+)
+
+
+def kind_of(name: str) -> Kind | Problem:
+    """The kind of that name, or what to say about it."""
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    names = [k.name for k in KINDS]
+    return Problem("unknown fault kind", expected="one of " + ", ".join(names), found=name, nearest=nearest(name, names) or "")
+
+
+def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Problem:
+    """First column and count that a column fault of ``kind`` on ``target`` acts on, or what is wrong with the target."""
+    matched = TARGET.match(target)
+    if matched is None:
+        return Problem("fault target", expected=_shape(kind), found=target)
+    noun, index = matched["noun"], matched["index"]
+    name = kind.column
+    if kind.noun in ("contactor", "rail"):
+        choices = CONTACTORS if kind.noun == "contactor" else ("plus", "minus")
+        if noun not in choices:
+            return Problem("fault target", expected=" or ".join(choices), found=target, nearest=nearest(noun, choices) or "")
+        name = name.format(target=noun)
+    elif kind.noun == "quantity":
+        name = noun.replace("shown.", "command.", 1)
+    elif noun != kind.noun or index is None:
+        return Problem("fault target", expected=_shape(kind), found=target)
+    q = table.find(name)
+    if q is None or not name.startswith(("command.", "plant_in.")):
+        shown = [n for n in table.names() if n.startswith("shown.")]
+        return Problem("fault target", expected="a shown quantity", found=target, nearest=nearest(noun, shown) or "")
+    if index is None or index == "all":
+        return q.start, q.count
+    if int(index) >= q.count:
+        return Problem("fault target", expected=f"an index 0..{q.count - 1}", found=target)
+    return q.start + int(index), 1
+
+
+def _shape(kind: Kind) -> str:
+    examples = {"cell": "cell[3]", "wire": "wire[3]", "sensor": "sensor[3]", "contactor": "main_plus", "rail": "plus"}
+    return examples.get(kind.noun, "shown.pack_current")
+
+
+def params(
+    specs: Sequence[Spec], table: Table, messages: dict[str, int], protections: Sequence[Protection], seed: int
+) -> Rows[FaultParams]:
+    """Lower faults to rows. ``messages`` maps a message name to its identifier; specs were checked by the loader.
+
+    Raises:
+        ValueError: more faults than the tables hold, or a target that the loader should have refused.
+    """
+    made = zeros(FaultParams)
+    p = view(made)
+    p["seed"] = seed
+    fill_table(p["e2e"], protections)
+    protected = {int(line.id): index for index, line in enumerate(protections)}
+    for spec in specs:
+        kind = kind_of(spec.kind)
+        if isinstance(kind, Problem):
+            raise ValueError(str(kind))
+        window = {"group": spec.group, "t_on_ns": spec.t_on_ns, "t_off_ns": spec.t_off_ns, "point": int(kind.point)}
+        if kind.frame is not None:
+            identifier = messages[spec.target]
+            values: dict[str, Any] = {
+                "kind": int(kind.frame),
+                "id": identifier,
+                "protection": protected.get(identifier, -1),
+                "argument": kind.argument(spec.arguments),
+            }
+            _append(p, "n_frames", "on_frames", window | values)
+        else:
+            place = columns_of(kind, spec.target, table)
+            if isinstance(place, Problem):
+                raise ValueError(str(place))
+            values = {"kind": int(kind.action), "column": place[0], "n": place[1], "gain": kind.gain}
+            _append(p, "n_columns", "on_columns", window | values | {"offset": kind.offset(spec.arguments)})
+    return made
+
+
+def _append(p: Any, count: str, rows: str, values: dict[str, Any]) -> None:
+    index = int(p[count])
+    if index >= ROWS:
+        raise ValueError(f"a scenario holds at most {ROWS} faults of one table")
+    for name, value in values.items():
+        p[rows][index][name] = value
+    p[count] = index + 1
+
+
+def state() -> Rows[FaultState]:
+    """Nothing begun, nothing remembered."""
+    made = zeros(FaultState)
+    s = np.asarray(made)[0]
+    s["group_t_ns"][:] = -1
+    s["counter"][:] = -1
+    return made

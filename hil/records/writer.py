@@ -1,0 +1,244 @@
+"""Writing a record: blocks cut by virtual time, lz4, flushed with CRCs, so that a kill loses one block at most."""
+
+import hashlib
+import json
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mcap.writer import CompressionType, Writer
+
+from hil.errors import BenchError
+from hil.image import Table
+from hil.kernel import Floats, Rows, zeros
+from hil.records.layout import BLOCK, CHECKS, EVENTS, FRAME, FRAMES, HEADER, NARROW, ROWS, SCHEMAS, VERDICTS, Block, collect
+from hil.tick import Link
+
+LIBRARY = "cellbench"
+FLUSH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Full rows kept: every Nth, and all within ``around`` ticks of an event of the same block."""
+
+    every: int = 1
+    around: int = 20
+
+
+def table_json(table: Table, checks: Sequence[int]) -> str:
+    """The quantity table and the columns of the ``checks`` topic as JSON."""
+    lines = [
+        {
+            "name": q.name,
+            "unit": q.unit,
+            "meaning": q.meaning,
+            "count": q.count,
+            "start": q.start,
+            "time_start": q.time_start,
+            "time_count": q.time_count,
+            "labels": list(q.labels),
+            "record": q.record,
+        }
+        for q in table.quantities
+    ]
+    shape = {"columns": table.columns, "recorded": table.recorded, "cells": table.cells, "temps": table.temps}
+    return json.dumps({"quantities": lines, "checks": list(checks), **shape}, indent=1)
+
+
+class McapSink:
+    """A record on disk, written in the thread of the tick: for virtual time and replay."""
+
+    def __init__(
+        self,
+        path: Path,
+        table: Table,
+        check_columns: Sequence[int],
+        policy: Policy,
+        attachments: Mapping[str, str],
+        metadata: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Open ``path``; ``attachments`` are the files the run stands on, ``metadata`` identities and versions.
+
+        Raises:
+            BenchError: the file cannot be written.
+        """
+        if len(check_columns) > NARROW:
+            raise BenchError(f"the checks use {len(check_columns)} columns, a record holds {NARROW}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("wb")
+        except OSError as error:
+            raise BenchError(f"cannot write the record {path}: {error.strerror}") from error
+        self.path = path
+        self._policy = policy
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._closed = False
+        self._pending_bytes = 0
+        self._tick = 0
+        self._event_ticks: list[int] = []
+        self._blocks = zeros(Block)
+        block = np.asarray(self._blocks)[0]
+        block["recorded"], block["n_narrow"] = table.recorded, len(check_columns)
+        block["column"][: len(check_columns)] = check_columns
+        self._writer = Writer(self._file, compression=CompressionType.LZ4, chunk_size=1 << 30, enable_data_crcs=True)
+        self._writer.start(profile="", library=LIBRARY)
+        self._topics = {name: self._channel(name, text) for name, text in SCHEMAS.items()}
+        self._attach("quantities.json", table_json(table, check_columns))
+        for name, text in attachments.items():
+            self._attach(name, text)
+        for name, values in metadata.items():
+            self._writer.add_metadata(name, dict(values))
+        self._writer.flush()
+
+    def _channel(self, name: str, text: str) -> int:
+        schema = self._writer.register_schema(f"cellbench/{name}", "text", text.encode())
+        encoding = "json" if name in (EVENTS, VERDICTS) else "cellbench"
+        return int(self._writer.register_channel(name, encoding, schema))
+
+    def _attach(self, name: str, text: str) -> None:
+        self._writer.add_attachment(0, 0, name, "text/plain", text.encode())
+
+    def put(self, t_ns: int, row: Floats, links: Rows[Link]) -> None:
+        """Take one finished tick."""
+        self._tick += 1
+        if collect(self._blocks, t_ns, row, links) >= BLOCK:
+            self._cut()
+
+    def event(self, t_ns: int, kind: str, text: str) -> None:
+        """Take one event; the rows around it are kept at full rate."""
+        self._event_ticks.append(self._tick)
+        self._message(EVENTS, t_ns, json.dumps({"t_ns": t_ns, "kind": kind, "text": text}).encode())
+
+    def verdicts(self, t_ns: int, verdicts: list[dict[str, Any]]) -> None:
+        """Take the verdicts of the run, once, at its end."""
+        self._cut()
+        self._message(VERDICTS, t_ns, json.dumps(verdicts).encode())
+
+    def _kept(self, n: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        ticks = np.arange(self._tick - n, self._tick)
+        keep = ticks % self._policy.every == 0
+        for event in self._event_ticks:
+            keep |= np.abs(ticks - event) <= self._policy.around
+        return keep
+
+    def _cut(self) -> None:
+        block = np.asarray(self._blocks)[0]
+        n, n_frames = int(block["n"]), int(block["n_frames"])
+        if n == 0:
+            return
+        keep = self._kept(n)
+        self._event_ticks = [e for e in self._event_ticks if e + self._policy.around >= self._tick]
+        times, recorded, narrow = block["t_ns"][:n], int(block["recorded"]), int(block["n_narrow"])
+        rows = block["rows"][: n * recorded].reshape(n, recorded)
+        if keep.any():
+            self._block(ROWS, times[keep], rows if keep.all() else rows[keep])
+        self._block(CHECKS, times, block["narrow"][: n * narrow].reshape(n, narrow))
+        if n_frames:
+            packed = np.zeros(n_frames, FRAME)
+            for name in FRAME.names or ():
+                packed[name] = block["frame"][name][:n_frames]
+            self._message(FRAMES, int(times[0]), packed.tobytes())
+        block["n"] = block["n_frames"] = 0
+        if self._pending_bytes >= FLUSH_BYTES:
+            self._flush()
+
+    def _block(self, topic: str, times: Any, values: Any) -> None:
+        header = HEADER.pack(int(times[0]), len(times), values.shape[1], 0, 0)
+        self._message(topic, int(times[0]), header + times.tobytes() + values.tobytes())
+
+    def _message(self, topic: str, t_ns: int, content: bytes) -> None:
+        if topic in (ROWS, FRAMES, CHECKS):
+            self._digest.update(content)
+        self._pending_bytes += len(content)
+        try:
+            self._writer.add_message(self._topics[topic], t_ns, content, t_ns)
+        except OSError as error:
+            raise BenchError(f"the record {self.path} cannot grow: {error.strerror}") from error
+
+    def _flush(self) -> None:
+        self._pending_bytes = 0
+        try:
+            self._writer.flush()
+        except OSError as error:
+            raise BenchError(f"the record {self.path} cannot grow: {error.strerror}") from error
+
+    def lost_frames(self) -> int:
+        """Frames that found no room in a block."""
+        return int(np.asarray(self._blocks)[0]["lost_frames"])
+
+    def digest(self) -> str:
+        """Hash over rows and frames so far."""
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Write what is pending and finish the file. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._cut()
+            self._writer.finish()
+        finally:
+            self._file.close()
+
+
+class ThreadedSink:
+    """The same record written by a thread of its own, so that the disk never delays a tick; for real time.
+
+    The queue is bounded: what finds no room is dropped, counted, and makes the checks of its window inconclusive.
+    """
+
+    def __init__(self, inner: McapSink, depth: int = 256) -> None:
+        """Write to ``inner``; ``depth`` ticks may wait."""
+        self._inner = inner
+        self._queue: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue(depth)
+        self._failed: list[BaseException] = []
+        self.overflowed = 0
+        self._thread = threading.Thread(target=self._drain, name="record-writer", daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        while (job := self._queue.get()) is not None:
+            try:
+                getattr(self._inner, job[0])(*job[1])
+            except Exception as error:  # noqa: BLE001  # handed to the tick's thread, which raises it
+                self._failed.append(error)
+
+    def put(self, t_ns: int, row: Floats, links: Rows[Link]) -> None:
+        """Queue a copy of one finished tick. Raises what the writer failed with."""
+        if self._failed:
+            raise BenchError(f"recording stopped: {self._failed[0]}") from self._failed[0]
+        try:
+            self._queue.put_nowait(("put", (t_ns, row.copy(), np.asarray(links).copy())))
+        except queue.Full:
+            self.overflowed += 1
+
+    def event(self, t_ns: int, kind: str, text: str) -> None:
+        """Queue one event; events are never dropped."""
+        self._queue.put(("event", (t_ns, kind, text)))
+
+    def verdicts(self, t_ns: int, verdicts: list[dict[str, Any]]) -> None:
+        """Queue the verdicts."""
+        self._queue.put(("verdicts", (t_ns, verdicts)))
+
+    def digest(self) -> str:
+        """Hash over rows and frames; complete only after ``close``."""
+        return self._inner.digest()
+
+    def lost_frames(self) -> int:
+        """Frames that found no room in a block."""
+        return self._inner.lost_frames()
+
+    def close(self) -> None:
+        """Write everything queued and finish the file. Idempotent. Raises what the writer failed with."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+            self._inner.close()
+        if self._failed:
+            raise BenchError(f"recording stopped: {self._failed[0]}") from self._failed[0]

@@ -1,0 +1,1 @@
+"""Scenarios: what people write, checked before anything is powered, lowered to arrays that a tick can follow."""
