@@ -50,11 +50,10 @@ class Params:
 
     dt_ns: I64
     seed: I64
-    emulated: I64  # 1 when the bench emulates the cells, so that there is a plant
     col_time_run: I64
     col_time_scenario: I64
     col_time_lateness: I64
-    origin_s: F64
+    col_time_frames_lost: I64
     faults: points.FaultParams
     codec: decode.CodecParams
     observe: observe.ObserveParams
@@ -69,11 +68,11 @@ class Params:
 
 
 def params(table: Table, dt_ns: int, seed: int, **rooms: Any) -> Rows[Params]:
-    """Nest the rooms' own records (each an array of one) into one; ``emulated`` is on."""
+    """Nest the rooms' own records (each an array of one) into one."""
     made = zeros(Params)
     p = np.asarray(made)[0]
     bind(p, table)
-    p["dt_ns"], p["seed"], p["emulated"] = dt_ns, seed, 1
+    p["dt_ns"], p["seed"] = dt_ns, seed
     for name, record in rooms.items():
         p[name] = np.asarray(record)[0]
     return made
@@ -97,6 +96,7 @@ def bench_half(states: Rows[State], fixed: Rows[Params], links: Rows[Link], k: i
     row = s.row
     row[p.col_time_run] = t_ns * 1e-9
     row[p.col_time_lateness] = late_ns * 1e-9
+    row[p.col_time_frames_lost] = link.rx.lost
     points.on_frames(s.faults, p.faults, RECEIVE, t_ns, link.rx)
     decode.decode(s.codec, p.codec, link.rx, row)
     observe.step(s.observe, p.observe, t_ns, link, row)

@@ -76,6 +76,7 @@ QUANTITIES: tuple[Line, ...] = (
     Line("time.run", "s", "start of the tick since the run began"),
     Line("time.scenario", "s", "start of the tick since the first step group began; unknown before"),
     Line("time.lateness", "s", "how late the tick started; 0 in virtual time"),
+    Line("time.frames_lost", "1", "received frames the bench found no room for since the run began"),
     # shown: what the bench put on the DUT's pins, stands from this row's time on. Writer: safety.
     Line("shown.cell_voltage", "V", "cell emulator output after the fault box", CELL),
     Line("shown.sense_open", "1", "sense wire cut by the fault insertion unit", WIRE, labels=LEVEL),

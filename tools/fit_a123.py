@@ -6,11 +6,13 @@ Reads DATA/cells/a123_lfp (OCV tests S1-S4, dynamic tests s1-s3, five temperatur
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
-from cellfit.a123 import Result, fit_all
+from cellfit.a123 import Result, fit_all, load_tests
 from cellfit.data import DataMissing
 from cellfit.model import columns
 from cellfit.write import cell_yaml
@@ -31,10 +33,7 @@ def default_data() -> Path:
 
 def plot(results: dict[int, Result], file: Path, folder: Path) -> None:
     """Measured and modelled drive cycles and the resistances, one row per temperature. Needs matplotlib."""
-    from cellfit.a123 import load_tests
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 3 * len(results)), layout="constrained")
+    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(12, 3 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 2, squeeze=False)
     for (temperature_degc, result), (left, right) in zip(results.items(), axes, strict=True):
         drive = load_tests(folder, temperature_degc).cycles
@@ -51,7 +50,7 @@ def plot(results: dict[int, Result], file: Path, folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns 0, or 2 when the data are not there."""
+    """Command line; returns 0, or 2 when the data or matplotlib are not there."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR",
@@ -59,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="cell file to write (default: standard output)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw model against measurement")
     options = parser.parse_args(arguments)
+    if options.plot is not None and importlib.util.find_spec("matplotlib") is None:
+        say("error: --plot needs matplotlib, which is not installed")
+        return 2
     folder = options.data / "cells" / "a123_lfp"
     try:
         results = fit_all(folder, say)

@@ -208,7 +208,9 @@ def _logic(both: bool, a: Entry, b: Entry) -> Entry:
     decides = 0.0 if both else 1.0
     low = min(a[1], b[1]) if both else max(a[1], b[1])
     high = min(a[2], b[2]) if both else max(a[2], b[2])
-    distance = min(a[5], b[5]) if both else max(a[5], b[5])
+    distance = b[5]
+    if np.isnan(b[5]) or (not np.isnan(a[5]) and (a[5] < b[5]) == both):
+        distance = a[5]
     later = a[3] > b[3] or (a[3] == b[3] and a[4] > b[4])
     since, since_u = (a[3], a[4]) if later else (b[3], b[4])
     if a[0] == decides and b[0] == decides:

@@ -12,11 +12,6 @@ from hil.kernel import Bytes, kernel
 
 
 @kernel
-def _byte_mask(first_bit: int, count: int) -> int:
-    return ((1 << count) - 1) << first_bit
-
-
-@kernel
 def unpack(payload: Bytes, start: int, length: int, big: int, signed: int) -> int:
     """The raw number of a signal of 1 to 64 bits."""
     value = 0
@@ -40,18 +35,11 @@ def unpack(payload: Bytes, start: int, length: int, big: int, signed: int) -> in
             got += take
             byte += 1
             low = 0
-    return _extended(value, length, signed)
-
-
-@kernel
-def _extended(value: int, length: int, signed: int) -> int:
-    """Sign extension; plain Python integers of 64 bits are folded into int64 as a kernel's are."""
-    if length == 64:
+    if length == 64:  # an int64 has folded already; a plain Python integer is folded here
         high = (value >> 32) & 0xFFFFFFFF
-        low = value & 0xFFFFFFFF
         if high >= 0x80000000:
             high -= 0x100000000
-        return high * 0x100000000 + low
+        return high * 0x100000000 + (value & 0xFFFFFFFF)
     if signed and (value >> (length - 1)) & 1:
         return value - (1 << length)
     return value
@@ -66,7 +54,7 @@ def pack(payload: Bytes, start: int, length: int, big: int, raw: int) -> None:
         top = start & 7
         while left > 0:
             take = min(top + 1, left)
-            mask = _byte_mask(top + 1 - take, take)
+            mask = ((1 << take) - 1) << (top + 1 - take)
             part = ((raw >> (left - take)) << (top + 1 - take)) & mask
             payload[byte] = (int(payload[byte]) & ~mask & 0xFF) | part
             left -= take
@@ -77,7 +65,7 @@ def pack(payload: Bytes, start: int, length: int, big: int, raw: int) -> None:
         done = 0
         while left > 0:
             take = min(8 - low, left)
-            mask = _byte_mask(low, take)
+            mask = ((1 << take) - 1) << low
             part = ((raw >> done) << low) & mask
             payload[byte] = (int(payload[byte]) & ~mask & 0xFF) | part
             done += take

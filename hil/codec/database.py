@@ -130,7 +130,7 @@ def _parse(path: Path) -> Any:
     except OSError as error:
         raise InputError(Problem("cannot read", str(path), found=error.strerror or type(error).__name__)) from None
     try:
-        # frame ids and lengths are checked below, so that all problems are told at once and with their names
+        # not strict: its first overlap would hide all other problems; the lint tells them all, with their names
         return cantools.database.load_string(text, database_format="dbc", strict=False)
     except Exception as error:  # noqa: BLE001  # its parsers raise a dozen unrelated types on a broken file
         told = str(error)

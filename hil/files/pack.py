@@ -17,7 +17,6 @@ from hil.files.quantities import (
     Duration,
     Period,
     Quantity,
-    Ratio,
     Resistance,
     Temperature,
     ThermalConductance,
@@ -55,11 +54,17 @@ class HysteresisModel(Strict):
     m0_v: Vector
 
 
+class EntropyModel(Strict):
+    """Slope of the OCV over temperature by SoC, V/K: for the reversible heat only."""
+
+    docv_dt_v_per_k: Vector
+
+
 class CellModel(Strict):
     """One cell: OCV by temperature and SoC, and the tables of R0 and two RC pairs at knots of SoC.
 
-    ``ocv_v`` is [temperature][soc]; ``r0_ohm`` ... ``tau2_s`` and ``hysteresis.m_v`` are [temperature][soc_knots];
-    ``docv_dt_v_per_k`` (optional) is [soc], for the reversible heat.
+    ``ocv_v`` and ``ocv_width_v`` (charge less discharge branch) are [temperature][soc]; ``r0_ohm`` ... ``tau2_s`` and
+    ``hysteresis.m_v`` are [temperature][soc_knots]; ``entropy.docv_dt_v_per_k`` is [soc].
     """
 
     cell: str
@@ -72,7 +77,8 @@ class CellModel(Strict):
     temperatures_degc: Annotated[Vector, Field(min_length=1, max_length=MOST_TEMPERATURES)]
     soc: Annotated[Vector, Field(min_length=2, max_length=MOST_SOC_POINTS)]
     ocv_v: Grid
-    docv_dt_v_per_k: Vector | None = None
+    ocv_width_v: Grid | None = None
+    entropy: EntropyModel | None = None
     soc_knots: Annotated[Vector, Field(min_length=2, max_length=MOST_KNOTS)]
     r0_ohm: Grid
     r1_ohm: Grid
@@ -113,8 +119,10 @@ class CellModel(Strict):
             ("coulombic_efficiency", self.coulombic_efficiency),
         ):
             problems += _vector_problems(name, vector, rows, 0.0)
-        if self.docv_dt_v_per_k is not None:
-            problems += _vector_problems("docv_dt_v_per_k", self.docv_dt_v_per_k, points, -1.0)
+        if self.ocv_width_v is not None:
+            problems += _grid_problems("ocv_width_v", self.ocv_width_v, rows, points, least=0.0)
+        if self.entropy is not None:
+            problems += _vector_problems("entropy.docv_dt_v_per_k", self.entropy.docv_dt_v_per_k, points, -1.0)
         if max(self.coulombic_efficiency, default=1.0) > 1.0:
             problems.append(Problem("coulombic_efficiency", expected="at most 1", found="more"))
         if problems:

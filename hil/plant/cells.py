@@ -2,10 +2,10 @@
 
 Polarisation is two charge stores fed by the cell current and leaking through their resistor (q' = i - q / tau,
 v = q R / tau), stepped by the implicit midpoint rule, which keeps the energy balance exact. Hysteresis is a stack of
-stop operators (Prandtl 1928, Ishlinskii 1944; Brokate and Sprekels, Hysteresis and Phase Transitions, 1996, ch. 2): their
-weights give the exponential major loop of the pack file, minor loops close, and a last narrow stop is the
-instantaneous part. OCV is read by SoC and temperature every step; the resistances change slowly and are read again
-by ``refresh`` only.
+stop operators (Prandtl 1928, Ishlinskii 1944; Brokate and Sprekels, Hysteresis and Phase Transitions, 1996, ch. 2).
+Their weights give the exponential major loop of the cell file; at rest one of each pair leans either way, so that
+the first move in any direction follows the file's exponential too; minor loops close; a last narrow stop is the
+instantaneous part. The OCV is read every step, by pieces; the resistances change slowly and are read by ``refresh``.
 """
 
 import math
@@ -17,7 +17,7 @@ from hil.files.pack import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES, PackM
 from hil.kernel import F64, I64, Floats, Ints, Ints32, kernel, normal, stream_seed
 from hil.tick import CELLS
 
-STOPS = 6
+STOPS = 12  # pairs of the STOP_ENDS below
 STOP_ENDS = (0.22, 0.55, 1.0, 1.65, 2.6, 4.6)  # where the straight pieces of 2 (1 - exp(-x)) end, x = gamma dSoC
 SIGN_WIDTH = 2e-5  # SoC over which the instantaneous part of the hysteresis turns round
 KELVIN = 273.15
@@ -89,7 +89,7 @@ class CellsState:
     bleed_j: Annotated[Floats, CELLS]  # made in the balancing resistor
     delivered_j: Annotated[Floats, CELLS]  # into the stack's circuit
     # of the last step, at its middle
-    moved: Annotated[Floats, CELLS]  # SoC
+    moved: Annotated[Floats, CELLS]  # SoC, then gamma times it
     extra_a: Annotated[Floats, CELLS]  # through parallel_s
     stored_a: Annotated[Floats, CELLS]  # current that changed the SoC
     polarised_v: Annotated[Floats, CELLS]
@@ -190,7 +190,7 @@ def latch(s: CellsState, p: CellsParams, bleed: Ints32, row: Floats, column: int
 @kernel
 def terminal(s: CellsState, index: int, current_a: float) -> float:
     """Terminal voltage of a group at this instant with ``current_a`` through the stack, V."""
-    return (s.emf_v[index] - s.r0_ohm[index] * current_a) * s.divider[index]
+    return float((s.emf_v[index] - s.r0_ohm[index] * current_a) * s.divider[index])
 
 
 @kernel
@@ -232,19 +232,37 @@ def _turn(s: CellsState, p: CellsParams) -> None:
     """Move the stops by the SoC moved (charging positive); ``before_v`` keeps the hysteresis voltage so far."""
     for c in range(p.n_cells):
         s.before_v[c] = s.hysteresis_v[c]
-        sign = s.sign[c] + s.moved[c] * p.sign_rate
-        sign = 1.0 if sign > 1.0 else sign
-        sign = -1.0 if sign < -1.0 else sign
+        sign = _held(s.sign[c] + s.moved[c] * p.sign_rate)
         s.sign[c] = sign
         s.hysteresis_v[c] = s.m0_v[c] * sign
-    for j in range(STOPS):
-        rate, weight = p.stop_rate[j], p.stop_weight[j]
-        for c in range(p.n_cells):
-            at = s.stop[j, c] + s.moved[c] * s.gamma[c] * rate
-            at = 1.0 if at > 1.0 else at
-            at = -1.0 if at < -1.0 else at
-            s.stop[j, c] = at
-            s.hysteresis_v[c] += s.m_v[c] * weight * at
+        s.moved[c] *= s.gamma[c]
+    for j in range(0, STOPS, 4):
+        _turn_four(s, p, j)
+
+
+@kernel
+def _turn_four(s: CellsState, p: CellsParams, j: int) -> None:
+    """Four stops of every group by ``moved`` (now gamma dSoC); four in a pass save three quarters of the traffic."""
+    rate0, rate1, rate2, rate3 = p.stop_rate[j], p.stop_rate[j + 1], p.stop_rate[j + 2], p.stop_rate[j + 3]
+    part0, part1, part2, part3 = p.stop_weight[j], p.stop_weight[j + 1], p.stop_weight[j + 2], p.stop_weight[j + 3]
+    for c in range(p.n_cells):
+        step = s.moved[c]
+        at0 = _held(s.stop[j, c] + step * rate0)
+        at1 = _held(s.stop[j + 1, c] + step * rate1)
+        at2 = _held(s.stop[j + 2, c] + step * rate2)
+        at3 = _held(s.stop[j + 3, c] + step * rate3)
+        s.stop[j, c] = at0
+        s.stop[j + 1, c] = at1
+        s.stop[j + 2, c] = at2
+        s.stop[j + 3, c] = at3
+        s.hysteresis_v[c] += s.m_v[c] * ((part0 * at0 + part1 * at1) + (part2 * at2 + part3 * at3))
+
+
+@kernel
+def _held(x: float) -> float:
+    """``x`` held between -1 and 1."""
+    low = 1.0 if x > 1.0 else x
+    return -1.0 if low < -1.0 else low
 
 
 @kernel
@@ -325,7 +343,7 @@ def begin(s: CellsState, p: CellsParams, soc: float, temperature_degc: Floats) -
         s.parallel_s[c], s.bleed_share[c], s.divider[c] = 0.0, 0.0, 1.0
         s.heat_j[c], s.chemical_j[c], s.made_j[c], s.bleed_j[c], s.delivered_j[c] = 0.0, 0.0, 0.0, 0.0, 0.0
         for j in range(STOPS):
-            s.stop[j, c] = 0.0
+            s.stop[j, c] = 1.0 if j % 2 == 0 else -1.0
     s.throughput_c = 0.0
     refresh(s, p, temperature_degc)
     for c in range(p.n_cells):
@@ -335,13 +353,16 @@ def begin(s: CellsState, p: CellsParams, soc: float, temperature_degc: Floats) -
 
 
 def stop_stack() -> tuple[list[float], list[float]]:
-    """(movement per gamma dSoC, weight) of each stop, so that the branch after a full reversal follows
-    2 (1 - exp(-x)) within 4 % of its half width, exactly at the ``STOP_ENDS``."""
+    """(movement per gamma dSoC, weight) of each stop; pairs are alike.
+
+    The branch after a full reversal follows 2 (1 - exp(-x)) within 5 % of the half width, in straight pieces between
+    the ``STOP_ENDS``: a stop of reach r adds w min(x, 2 r), so w is the change of slope at its end.
+    """
     ends = np.array([0.0, *STOP_ENDS])
     branch = 2.0 * (1.0 - np.exp(-ends))
     slopes = np.append(np.diff(branch) / np.diff(ends), 0.0)
     weights = (slopes[:-1] - slopes[1:]) * ends[1:] / 2.0
-    return list(2.0 / ends[1:]), list(weights / weights.sum())
+    return list(np.repeat(2.0 / ends[1:], 2)), list(np.repeat(weights / weights.sum() / 2.0, 2))
 
 
 def fill(record: CellsParams, pack: PackModel, seed: int) -> None:
@@ -351,8 +372,8 @@ def fill(record: CellsParams, pack: PackModel, seed: int) -> None:
     record.n_cells, record.n_rows, record.n_points, record.n_knots = pack.series, rows, points, knots
     record.temps_degc[:rows] = cell.temperatures_degc
     record.ocv_v[:rows, :points] = cell.ocv_v
-    if cell.docv_dt_v_per_k is not None:
-        record.docv_dt_v_per_k[:points] = cell.docv_dt_v_per_k
+    if cell.entropy is not None:
+        record.docv_dt_v_per_k[:points] = cell.entropy.docv_dt_v_per_k
     for name in ("r0_ohm", "r1_ohm", "r2_ohm"):
         getattr(record, name)[:rows, :knots] = np.array(getattr(cell, name)) / parallel
     for name in ("tau1_s", "tau2_s"):

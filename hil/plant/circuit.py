@@ -116,8 +116,8 @@ def load_current(s: CircuitState, p: CircuitParams, pole: Ints, source_v: float,
 def settled(s: CircuitState, p: CircuitParams, pole: Ints, source_v: float, source_ohm: float) -> tuple[float, float]:
     """(stack current, link voltage) at this instant.
 
-    With both mains closed the link follows within tens of microseconds, so its settled value under the load now in force
-    is given: current and voltages of a row belong to one instant. Else the capacitor's own voltage decides.
+    With both mains closed the link follows within tens of microseconds, so its settled value under the load now in
+    force is given: current and voltages of a row belong to one instant. Else the capacitor's own voltage decides.
     """
     path = path_ohm(s, p, pole, source_ohm)
     if not direct(s, pole):
@@ -150,7 +150,7 @@ def fuse_time(s: CircuitState, p: CircuitParams, mean_a2: float, dt_s: float) ->
 
 @kernel
 def advance(s: CircuitState, p: CircuitParams, pole: Ints, source_v: float, source_ohm: float, dt_s: float) -> float:
-    """Integrate over ``dt_s`` with poles as they stand. Returns the time done: less than ``dt_s`` if the fuse melted."""
+    """Integrate over ``dt_s`` with poles as they stand. Returns the time done: less if the fuse melted in it."""
     path = path_ohm(s, p, pole, source_ohm)
     bleed = link_s(p, pole)
     if path == math.inf:

@@ -1,8 +1,8 @@
-"""Contactors: from the coil wire to the power contact, with operate, bounce and release times, welds and stuck contacts.
+"""Contactors: from the coil wire to the power contact, with operate, bounce and release times, welded or stuck.
 
 The contact touches ``operate_ns`` after its coil, chatters within ``bounce_ns`` and then stays; it opens ``release_ns``
-after the coil is off. A coil that lets go before the first touch closes nothing. What conducts is the *pole*: welded, or
-closed and not stuck open.
+after the coil is off. A coil that lets go before the first touch closes nothing. What conducts is the *pole*: welded,
+or closed and not stuck open.
 """
 
 from typing import Annotated

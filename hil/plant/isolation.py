@@ -1,7 +1,7 @@
 """Isolation: both rails to chassis, leaks anywhere in the stack, settling through the Y-capacitance.
 
-A leak of conductance g at position x of the stack (0 = minus, 1 = plus) is seen from outside as g x at the plus rail and
-g (1 - x) at the minus rail: same conductance in all, same chassis potential.
+A leak of conductance g at position x of the stack (0 = minus, 1 = plus) is seen from outside as g x at the plus rail
+and g (1 - x) at the minus rail: same conductance in all, same chassis potential.
 """
 
 import math

@@ -238,5 +238,5 @@ def start(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float, temper
     Takes arrays of one record; views into a larger record will do. Everything is open, healthy, the link discharged.
     """
     own: Any = np.ascontiguousarray(np.asarray(states))
-    begin_rows(own, np.ascontiguousarray(np.asarray(fixed)), float(soc), float(temperature_degc))  # type: ignore[arg-type]
+    begin_rows(own, np.ascontiguousarray(np.asarray(fixed)), float(soc), float(temperature_degc))
     np.asarray(states)[...] = own

@@ -175,6 +175,13 @@ class DutFile(Strict):
     period: Duration = 10_000_000
 
 
+class ChannelUncertainty(Strict):
+    """Half widths of what a channel's value and time may be off by (quantisation, noise, sampling phase)."""
+
+    value: str | None = Field(None, examples=["0.5 mV"])
+    time: Duration = 0
+
+
 class BenchFile(Strict):
     """A bench file: what is plugged in."""
 
@@ -186,3 +193,4 @@ class BenchFile(Strict):
     bit_rate: int = 500_000
     overrun: Literal["judge", "record"] = "record"
     dut: DutFile = DutFile()
+    uncertainty: dict[str, ChannelUncertainty] = Field(default_factory=dict, description="by quantity name")

@@ -7,7 +7,7 @@ begins the next, whose steps count from that instant.
 from enum import IntEnum
 from typing import Annotated
 
-from hil.checks.program import Programs, truth_of
+from hil.checks.program import Program, Stack, evaluate
 from hil.kernel import F64, I64, Floats, Ints, Rows, kernel
 from hil.tick import GROUPS
 
@@ -65,7 +65,7 @@ class TimelineParams:
     step: Annotated[Rows[StepRow], STEPS]
     wait: Annotated[Rows[WaitRow], GROUPS]
     integral: Annotated[Floats, SAMPLES]
-    programs: Programs
+    program: Program
 
 
 class TimelineState:
@@ -78,6 +78,7 @@ class TimelineState:
     group: I64
     expired: I64
     done: I64
+    stack: Stack
 
 
 @kernel
@@ -135,7 +136,7 @@ def follow_wait(s: TimelineState, p: TimelineParams, t_ns: int, row: Floats) -> 
     begun_ns = s.group_t_ns[s.group] + wait.t_ns
     if wait.used == 0 or t_ns < begun_ns or s.expired >= 0:
         return 0
-    if truth_of(p.programs, wait.start, wait.stop, t_ns, row) == 1:
+    if evaluate(p.program, s.stack, wait.start, wait.stop, 0, t_ns * 1e-9, row)[0] == 1.0:
         s.group += 1
         s.group_t_ns[s.group] = t_ns
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares, lsq_linear
 
 from .data import Floats
-from .model import Drive, Shape, columns, window
+from .model import Drive, Shape, columns, loop_state, window
 
 TAU1_S = (1.0, 60.0)
 TAU2_S = (60.0, 600.0)  # slower, and the slow mode takes the place of the hysteresis
 GAMMA = (2.0, 200.0)  # below 2 the hysteresis of a full sweep never saturates
-STARTS = ((8.0, 250.0, 15.0), (20.0, 480.0, 3.0))
+STARTS = ((8.0, 150.0, 15.0), (20.0, 480.0, 30.0), (10.0, 300.0, 5.0))
 SMOOTHING = 0.05  # a bend of the tables over one knot costs this much of the voltage it makes at the rms current
 FLATNESS = 0.005  # likewise for a slope; decides only where the data are silent
 
@@ -48,11 +49,12 @@ class CellFit:
     tables: Floats
     shape: Shape
 
-    def rmse_v(self, drive: Drive, used: NDArray[np.bool_] | None = None) -> float:
-        """RMS of measured less modelled voltage, V, over `used` (the window when None)."""
+    def rmse_v(self, drive: Drive, used: NDArray[np.bool_] | None = None,
+               state: Callable[[Drive, float], Floats] = loop_state) -> float:
+        """RMS of measured less modelled voltage, V, over `used` (the window when None); `state` gives h."""
         chosen = window(drive) if used is None else used
-        error_v = drive.voltage_v - drive.ocv_v - columns(drive, self.shape, self.knots) @ self.tables.ravel()
-        return float(np.sqrt(np.mean(error_v[chosen] ** 2)))
+        model_v = drive.ocv_v + columns(drive, self.shape, self.knots, state) @ self.tables.ravel()
+        return float(np.sqrt(np.mean((drive.voltage_v - model_v)[chosen] ** 2)))
 
 
 def part(drive: Drive, weight: float = 1.0, used: NDArray[np.bool_] | None = None) -> Part:
@@ -78,7 +80,9 @@ def solve_linear(matrix: Floats, error_v: Floats, extra: Floats, bounds: Bounds)
 
 def fit_given(parts: list[Part], shape: Shape, knots: Floats, bounds: Bounds, stride: int) -> tuple[Floats, Floats]:
     """(parameters (4 K,), weighted residuals in V) with the shape fixed, over every `stride`-th used sample."""
-    matrices, errors, currents = [], [], []
+    matrices: list[Floats] = []
+    errors: list[Floats] = []
+    currents: list[Floats] = []
     for p in parts:
         pick = np.flatnonzero(p.used)[::stride]
         matrices.append(p.weight * columns(p.drive, shape, knots)[pick])
@@ -105,7 +109,7 @@ def fit_cell(parts: list[Part], knots: Floats, bounds: Bounds, stride: int = 9,
         return fit_given(parts, shape_of(log_shape), knots, bounds, stride)[1]
 
     found = [
-        least_squares(residuals, np.log(start), bounds=(limits[:, 0], limits[:, 1]), diff_step=2e-3, ftol=1e-5,
+        least_squares(residuals, np.log(start), bounds=(limits[:, 0], limits[:, 1]), diff_step=[2e-3], ftol=1e-5,
                       xtol=1e-4, max_nfev=40)
         for start in starts
     ]

@@ -123,6 +123,6 @@ def entropy_v_per_k(tables: dict[int, OcvTable], edge: float = 0.12) -> Floats:
     soc = tables[warm[0]].soc
     slope: Floats = np.polyfit(np.array(warm, dtype=np.float64), np.array([tables[t].ocv_v for t in warm]), 1)[0]
     held = np.interp(np.clip(soc, edge, 1.0 - edge), soc, slope)
-    reach = max(int(round(0.025 * (soc.size - 1))), 1)
+    reach = max(round(0.025 * (soc.size - 1)), 1)
     padded = np.pad(held, reach, mode="edge")
     return np.convolve(padded, np.full(2 * reach + 1, 1.0 / (2 * reach + 1)), mode="valid")

@@ -1,0 +1,304 @@
+"""The composition root: the only module that names concrete classes. A case and a bench file become a Rig."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hil
+from hil import compare, engine, observe, plan, safety
+from hil.checks import automaton
+from hil.checks.compile import Compiled, compile_checks
+from hil.checks.spec import Uncertainty
+from hil.clocks import RealClock, VirtualClock
+from hil.codec import decode, restbus
+from hil.codec.mapping import Bus, load_bus
+from hil.errors import InputError, Problem
+from hil.faults import catalogue
+from hil.files import Document, load_model, resolve
+from hil.files.shipped import located, shipped
+from hil.image import Table
+from hil.kernel import stream_seed, zeros
+from hil.plant import pack as plant
+from hil.ports import Bench, Clock
+from hil.records.writer import McapSink, Policy, ThreadedSink
+from hil.scenario import lowering
+from hil.scenario.cases import Case
+from hil.scenario.loader import Collector, Loaded, load
+from hil.scenario.schema import BenchFile
+from hil.twin import step as twin
+from hil.units import parse_quantity
+from hil.virtual import bus, harness, instruments
+from hil.virtual.bench import VirtualBench, quiet_link
+from hil.virtual.bms.dut import ReferenceBms
+from hil.virtual.world import World, WorldParams
+
+TWIN_STARTS_OFF = 0.05  # the twin starts 5 % of state of charge wrong, as on a real bench where nobody tells it
+REQUEST = "VEH_Request"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugged:
+    """A bench file with the bus it names."""
+
+    path: Path
+    model: BenchFile
+    document: Document
+    bus: Bus
+
+    def messages(self) -> dict[str, int]:
+        """Identifier of every message by name."""
+        return {m.name: m.id for m in self.bus.db.messages}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """One case ready to run."""
+
+    rig: engine.Rig
+    sink: McapSink | ThreadedSink
+    lowered: lowering.Lowered
+    compiled: Compiled
+    identity: dict[str, str]
+
+
+def load_bench(path: Path | None) -> Plugged:
+    """Load a bench file, by default the virtual bench that ships with the project.
+
+    Raises:
+        InputError: the file or one it names is wrong.
+    """
+    chosen = located(path) if path is not None else shipped("scenarios/benches/virtual.yaml")
+    model, document = load_model(chosen, BenchFile)
+    return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities)))
+
+
+def uncertainties(plugged: Plugged, table: Table) -> dict[str, Uncertainty]:
+    """Half widths of value and time per quantity, from the bench file.
+
+    Raises:
+        InputError: an unknown quantity or a wrong unit.
+    """
+    out: dict[str, Uncertainty] = {}
+    for name, channel in plugged.model.uncertainty.items():
+        at = ("uncertainty", name)
+        q = table.find(name)
+        if q is None:
+            raise InputError(plugged.document.problem(at, f"no quantity {name}", on_key=True))
+        unit = "K" if q.unit == "degC" else q.unit
+        try:
+            amount = parse_quantity(channel.value, unit) if channel.value is not None else 0.0
+        except InputError as error:
+            p = error.problems[0]
+            raise InputError(
+                plugged.document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)
+            ) from None
+        out[name] = Uncertainty(amount, channel.time * 1e-9)
+    return out
+
+
+def compiled_checks(loaded: Loaded, lowered: lowering.Lowered, plugged: Plugged) -> Compiled:
+    """The checks of a case. Raises InputError with every problem of its expressions."""
+    return compile_checks(
+        lowered.checks,
+        loaded.table,
+        lowered.scope.resolve_limit,
+        lowered.scope.params,
+        loaded.model.tick,
+        lowered.scope.uncertainties,
+    )
+
+
+def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.Lowered, Compiled]:
+    """Everything that can be wrong with one case, told before power-on."""
+    errors = Collector()
+    made = None
+    with errors.collecting():
+        made = lowering.lowered(loaded, case, plugged.messages(), uncertainties(plugged, loaded.table))
+    errors.raise_if_any()
+    assert made is not None
+    return made, compiled_checks(loaded, made, plugged)
+
+
+def problems_of(path: Path, bench: Path | None) -> list[Problem]:
+    """Every problem of a scenario file, of all its cases."""
+    try:
+        plugged = load_bench(bench)
+        loaded = load(located(path))
+    except InputError as error:
+        return list(error.problems)
+    found: list[Problem] = []
+    for case in loaded.cases:
+        try:
+            lower_case(loaded, case, plugged)
+        except InputError as error:
+            found += [p for p in error.problems if p not in found]
+    return found
+
+
+def listing(paths: list[Path]) -> list[dict[str, Any]]:
+    """What each scenario file is, with its case ids; folders are searched."""
+    roots = paths or [shipped("scenarios")]
+    out = []
+    for path in scenario_files(roots):
+        loaded = load(path)
+        out.append(
+            {
+                "path": str(path),
+                "scenario": loaded.model.scenario,
+                "requirements": loaded.model.requirements,
+                "tags": loaded.model.tags,
+                "cases": [c.id for c in loaded.cases],
+            }
+        )
+    return out
+
+
+def scenario_files(roots: list[Path]) -> list[Path]:
+    """Scenario files among paths: files as they are, folders by their ``*.yaml`` (not the ones of packs, benches, bms)."""
+    out: list[Path] = []
+    for root in roots:
+        found = located(root)
+        out += sorted(found.glob("*.yaml")) if found.is_dir() else [found]
+    return out
+
+
+def assemble(
+    loaded: Loaded, case: Case, plugged: Plugged, record: Path, clock: str, speed: float, defects: tuple[str, ...]
+) -> Assembled:
+    """Build one run.
+
+    Raises:
+        InputError: the case or a defect name is wrong.
+        BenchError: the record cannot be written.
+    """
+    model, table = loaded.model, loaded.table
+    lowered, checks = lower_case(loaded, case, plugged)
+    seed = model.seed
+    chosen = tuple(plugged.model.dut.defects) + defects
+    dut = ReferenceBms(loaded.limits, plugged.bus, loaded.pack, chosen, task_ns=plugged.model.dut.period)
+    soc = model.given.soc if model.given.soc_in_memory is None else model.given.soc_in_memory
+    bench = _virtual(loaded, plugged, dut, dut.memory(soc), seed)
+    fixed, states = _bench_half(loaded, plugged, lowered, checks, seed)
+    identity = {**dut.identity(), "defects": ", ".join(chosen)}
+    sink = _sink(loaded, case, plugged, record, checks, identity, clock)
+    # a bound for runs whose steps never end: preparation, steps, waits and the slowest reaction
+    longest = model.given.within + (model.duration or _longest(lowered))
+    rig = engine.Rig(
+        states,
+        fixed,
+        quiet_link(),
+        model.tick,
+        longest,
+        bench,
+        _clock(clock, speed),
+        sink,
+    )
+    return Assembled(rig, sink, lowered, checks, identity)
+
+
+def _longest(lowered: lowering.Lowered) -> int:
+    p = np.asarray(lowered.timeline)[0]
+    steps = int(p["end_ns"].sum())
+    waits = int((p["wait"]["t_ns"] + p["wait"]["timeout_ns"]).sum())
+    return steps + waits + 60_000_000_000
+
+
+def _clock(clock: str, speed: float) -> Clock:
+    return RealClock(speed) if clock == "real" else VirtualClock()
+
+
+def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, seed: int) -> Bench:
+    fixed = zeros(WorldParams)
+    p = np.asarray(fixed)[0]
+    p["dt_ns"], p["dut_period_ns"] = loaded.model.tick, plugged.model.dut.period
+    p["dut_phase_ns"] = plugged.model.dut.phase
+    p["bus"] = np.asarray(bus.params(plugged.model.bit_rate))[0]
+    p["harness"] = np.asarray(
+        harness.params(loaded.table.cells, loaded.table.temps, stream_seed(seed, "harness"))
+    )[0]
+    p["instruments"] = np.asarray(
+        instruments.params(loaded.table.cells, loaded.table.temps, stream_seed(seed, "instruments"))
+    )[0]
+    return VirtualBench(fixed, zeros(World), dut, nvm)
+
+
+def _bench_half(
+    loaded: Loaded, plugged: Plugged, lowered: lowering.Lowered, checks: Compiled, seed: int
+) -> tuple[Any, Any]:
+    model, table, wired = loaded.model, loaded.table, plugged.bus
+    protections = wired.e2e.lines()
+    request = next(m for m in wired.db.messages if m.name == REQUEST)
+    fault_params = catalogue.params(
+        lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults")
+    )
+    line = next(i for i, x in enumerate(protections) if x.id == request.id)
+    rooms = {
+        "faults": fault_params,
+        "codec": decode.params(wired.db, wired.quantities, wired.e2e, table),
+        "observe": observe.params(table, request.id, np.asarray(fault_params)[0]["e2e"]["config"][line]),
+        "timeline": lowered.timeline,
+        "plant": plant.params(loaded.pack, stream_seed(seed, "plant.scatter"), table),
+        "twin": twin.params(loaded.pack, table, model.tick),
+        "compare": compare.params(table),
+        "plan": plan.params(table, list(loaded.pack.temperature_sensors.cells)),
+        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table),
+        "safety": safety.params(
+            table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
+        ),
+        "checks": checks.params,
+    }
+    fixed = engine.params(table, model.tick, seed, **rooms)
+    plant_state, twin_state = zeros(plant.PlantState), zeros(twin.TwinState)
+    given = model.given
+    plant.start(plant_state, rooms["plant"], given.soc, given.temperature)
+    guess = given.soc - TWIN_STARTS_OFF if given.soc > 0.5 else given.soc + TWIN_STARTS_OFF
+    twin.start(twin_state, rooms["twin"], guess, given.temperature)
+    states = engine.state(
+        faults=catalogue.state(),
+        codec=zeros(decode.CodecState),
+        observe=observe.state(),
+        timeline=lowering.start_state(),
+        plant=plant_state,
+        twin=twin_state,
+        compare=zeros(compare.CompareState),
+        restbus=zeros(restbus.RestbusState),
+        safety=zeros(safety.SafetyState),
+        checks=checks.state(),
+    )
+    return fixed, states
+
+
+def _sink(
+    loaded: Loaded,
+    case: Case,
+    plugged: Plugged,
+    record: Path,
+    checks: Compiled,
+    identity: dict[str, str],
+    clock: str,
+) -> McapSink | ThreadedSink:
+    db = plugged.bus.db
+    attachments = {
+        "scenario.yaml": loaded.path.read_text("utf-8"),
+        "bench.yaml": plugged.path.read_text("utf-8"),
+        "pack.yaml": loaded.pack_path.read_text("utf-8"),
+        "limits.yaml": loaded.limits_path.read_text("utf-8"),
+        "bench.dbc": Path(db.path).read_text("cp1252"),
+        "case.json": json.dumps(dataclasses.asdict(case)),
+    }
+    metadata = {"dut": identity, "versions": {"cellbench": hil.__version__}, "scenario": {"name": loaded.path.name}}
+    policy = Policy(loaded.model.record.every)
+    sink = McapSink(record, loaded.table, checks.columns, policy, attachments, metadata)
+    return ThreadedSink(sink) if clock == "real" else sink
+
+
+def judge_params(loaded: Loaded, case: Case, plugged: Plugged) -> Compiled:
+    """The checks of a case without anything else, to judge a record."""
+    return lower_case(loaded, case, plugged)[1]
+
+
+__all__ = ["Assembled", "Plugged", "assemble", "automaton", "judge_params", "lower_case", "problems_of"]
