@@ -10,7 +10,6 @@ import numpy as np
 
 import hil
 from hil import compare, engine, observe, plan, safety
-from hil.checks import automaton
 from hil.checks.compile import Compiled, compile_checks
 from hil.checks.spec import Uncertainty
 from hil.clocks import RealClock, VirtualClock
@@ -102,14 +101,28 @@ def uncertainties(plugged: Plugged, table: Table) -> dict[str, Uncertainty]:
 
 def compiled_checks(loaded: Loaded, lowered: lowering.Lowered, plugged: Plugged) -> Compiled:
     """The checks of a case. Raises InputError with every problem of its expressions."""
+    overrun_ns = loaded.model.tick if plugged.model.overrun == "judge" else None
+    scope = lowered.scope
     return compile_checks(
         lowered.checks,
         loaded.table,
-        lowered.scope.resolve_limit,
-        lowered.scope.params,
+        scope.resolve_limit,
+        scope.params,
         loaded.model.tick,
-        lowered.scope.uncertainties,
+        scope.uncertainties,
+        overrun_ns=overrun_ns,
     )
+
+
+def check_columns(compiled: Compiled, table: Table) -> list[int]:
+    """Every column the checks read, values and times, in column order."""
+    columns: set[int] = set()
+    for name in compiled.columns:
+        q = table.find(name)
+        if q is not None:
+            columns |= set(range(q.start, q.start + q.count))
+            columns |= set(range(q.time_start, q.time_start + q.time_count)) if q.time_start >= 0 else set()
+    return sorted(columns)
 
 
 def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.Lowered, Compiled]:
@@ -221,7 +234,9 @@ def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, se
         harness.params(loaded.table.cells, loaded.table.temps, stream_seed(seed, "harness"))
     )[0]
     p["instruments"] = np.asarray(
-        instruments.params(loaded.table.cells, loaded.table.temps, stream_seed(seed, "instruments"))
+        instruments.params(
+            loaded.table.cells, loaded.table.temps, stream_seed(seed, "instruments"), loaded.model.tick
+        )
     )[0]
     return VirtualBench(fixed, zeros(World), dut, nvm)
 
@@ -292,13 +307,5 @@ def _sink(
     }
     metadata = {"dut": identity, "versions": {"cellbench": hil.__version__}, "scenario": {"name": loaded.path.name}}
     policy = Policy(loaded.model.record.every)
-    sink = McapSink(record, loaded.table, checks.columns, policy, attachments, metadata)
+    sink = McapSink(record, loaded.table, check_columns(checks, loaded.table), policy, attachments, metadata)
     return ThreadedSink(sink) if clock == "real" else sink
-
-
-def judge_params(loaded: Loaded, case: Case, plugged: Plugged) -> Compiled:
-    """The checks of a case without anything else, to judge a record."""
-    return lower_case(loaded, case, plugged)[1]
-
-
-__all__ = ["Assembled", "Plugged", "assemble", "automaton", "judge_params", "lower_case", "problems_of"]

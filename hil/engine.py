@@ -13,6 +13,7 @@ import numpy as np
 
 from hil import compare, observe, plan, safety
 from hil.checks import automaton
+from hil.checks.watch import CheckParams, CheckState
 from hil.codec import decode, restbus
 from hil.errors import BenchError
 from hil.faults import points
@@ -42,7 +43,7 @@ class State:
     compare: compare.CompareState
     restbus: restbus.RestbusState
     safety: safety.SafetyState
-    checks: automaton.CheckState
+    checks: CheckState
 
 
 class Params:
@@ -64,7 +65,7 @@ class Params:
     plan: plan.PlanParams
     restbus: restbus.RestbusParams
     safety: safety.SafetyParams
-    checks: automaton.CheckParams
+    checks: CheckParams
 
 
 def params(table: Table, dt_ns: int, seed: int, **rooms: Any) -> Rows[Params]:
@@ -186,7 +187,7 @@ def _loop(rig: Rig) -> Run:
                     return Run(Ending.TRIPPED, k + 1, t_ns)
                 if line["expired"] >= 0:
                     return Run(Ending.WAIT_EXPIRED, k + 1, t_ns)
-            if line["done"] and checks["open"] == 0:
+            if line["done"] and checks["n_open"] == 0:
                 return Run(Ending.FINISHED, k + 1, t_ns)
             if k >= last:
                 return Run(Ending.DURATION, k + 1, t_ns)

@@ -121,6 +121,7 @@ def show_temperatures(s: SafetyState, p: SafetyParams, row: Floats, link: Link) 
         row[p.col_shown_thermistor + i] = ohm
         row[p.col_shown_temperature + i] = s.degc[i]
         link.pins.thermistor_ohm[i] = ohm
+        link.pins.temperature_degc[i] = s.degc[i]
 
 
 @kernel
@@ -146,6 +147,7 @@ def limit(s: SafetyState, p: SafetyParams, t_ns: int, row: Floats, link: Link) -
     )
     row[p.col_shown_load_current] = 0.0 if s.trip != 0 else load
     row[p.col_shown_coolant_temperature] = coolant
+    pins.coolant_degc = coolant
     show_scalars(p, row, link)
     return 1 if s.trip != 0 else 0
 

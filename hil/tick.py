@@ -108,6 +108,8 @@ class Pins:
     cell_voltage_v: Annotated[Floats, CELLS]
     sense_open: Annotated[Ints32, WIRES]  # 1 = the fault insertion unit has cut this sense wire
     thermistor_ohm: Annotated[Floats, TEMPS]
+    temperature_degc: Annotated[Floats, TEMPS]  # what the thermistors stand for
+    coolant_degc: F64
     pack_current_a: F64
     pack_voltage_v: F64
     link_voltage_v: F64

@@ -27,7 +27,8 @@ def cell(**changes: Any) -> dict[str, Any]:
     written: dict[str, Any] = {
         "cell": "made up", "source": "tests", "licence": "CC0-1.0", "capacity_ah": 2.5, "mass_kg": 0.07,
         "heat_capacity_j_per_k": 75.0, "surface_heat_transfer_w_per_k": 0.1, "temperatures_degc": temps,
-        "soc": soc.tolist(), "ocv_v": [[float(ocv(z)) + 1e-4 * (t - 25.0) for z in soc.tolist()] for t in temps], "soc_knots": knots,
+        "ocv_v": [[ocv(z) + 1e-4 * (t - 25.0) for z in soc.tolist()] for t in temps],
+        "soc": soc.tolist(), "soc_knots": knots,
         "r0_ohm": [[0.02] * 11, [0.01] * 11, [0.008] * 11],
         "r1_ohm": [[0.01] * 11] * 3, "tau1_s": [[10.0] * 11] * 3, "r2_ohm": [[0.015] * 11] * 3,
         "tau2_s": [[200.0] * 11] * 3,

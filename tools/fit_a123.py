@@ -12,13 +12,13 @@ import os
 import sys
 from pathlib import Path
 
-from cellfit.a123 import Result, fit_all, load_tests
-from cellfit.data import DataMissing
-from cellfit.model import columns
-from cellfit.write import cell_yaml
+from tools.cellfit.a123 import Result, fit_all, load_tests
+from tools.cellfit.data import DataMissing
+from tools.cellfit.model import columns
+from tools.cellfit.write import cell_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = "example: python tools/fit_a123.py --data ../shared/data --out scenarios/packs/a123_26650.cell.yaml"
+EXAMPLE = "example: python -m tools.fit_a123 --data ../shared/data --out scenarios/packs/a123_26650.cell.yaml"
 
 
 def say(line: str) -> None:
@@ -51,7 +51,7 @@ def plot(results: dict[int, Result], file: Path, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns 0, or 2 when the data or matplotlib are not there."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE,
+    parser = argparse.ArgumentParser(prog="python -m tools.fit_a123", description=__doc__, epilog=EXAMPLE,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR",
                         help="folder that holds cells/a123_lfp (default: $CELLBENCH_DATA or ../shared/data)")

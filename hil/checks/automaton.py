@@ -7,195 +7,20 @@ and the oldest has the earliest deadline and the longest delay, so it decides fo
 follow, for a trigger that comes while the reaction stands is not exercised.
 """
 
-from enum import IntEnum
-from typing import Annotated
-
 import numpy as np
 
-from hil.checks.program import Entry, Program, Stack, evaluate
-from hil.kernel import F64, I32, I64, Floats, Ints, Ints32, Rows, kernel
+from hil.checks.milestones import milestones
+from hil.checks.program import Entry, evaluate
+from hil.checks.watch import Check, CheckParams, CheckState, Watch, start
+from hil.kernel import Floats, kernel
 
-CHECKS = 128
-WATCHES = 2048
-DTC_CAPACITY = 64
-
-
-class Kind(IntEnum):
-    """Form of a check."""
-
-    RESPONSE = 0
-    NEVER = 1
-    ALWAYS = 2
-    SHARE = 3
-
-
-class Phase(IntEnum):
-    """Where a response stands."""
-
-    IDLE = 0
-    PENDING = 1
-    HOLD = 2
-
-
-class Outcome(IntEnum):
-    """How an obligation ended; the worst one is kept."""
-
-    NONE = 0
-    PASS = 1
-    INCONCLUSIVE = 2
-    FAIL = 3
-
-
-class Cause(IntEnum):
-    """Why an obligation ended so."""
-
-    NONE = 0
-    LATE = 1  # the reaction came after the deadline
-    MISSING = 2  # known not to stand at the deadline
-    UNKNOWN = 3  # unknown at the deadline
-    DROPPED = 4  # did not hold for ``stays``
-    DROPPED_UNKNOWN = 5  # became unknown while it had to hold
-    TROUBLE = 6  # the bench overran or lost frames in the window
-    UNSURE_TRIGGER = 7  # within its uncertainty the trigger may not have fired
-    UNSURE_TIME = 8  # the delay meets the limit within its uncertainty only
-    UNSURE_HOLD = 9  # within its uncertainty the reaction may not have held
-
+__all__ = ["decided", "start", "step"]
 
 _RESPONSE, _NEVER, _ALWAYS, _SHARE = 0, 1, 2, 3
 _IDLE, _PENDING, _HOLD = 0, 1, 2
 _PASS, _INCONCLUSIVE, _FAIL = 1, 2, 3
-
-
-class Check:
-    """One check; its instances are ``count`` watches from ``base``.
-
-    RESPONSE: ``a`` is when, ``b`` is then. NEVER: ``a`` must not hold while ``b`` (empty = always). Else ``a`` must hold.
-    """
-
-    kind: I32
-    base: I32
-    instances: I32
-    a_start: I32
-    a_stop: I32
-    a_each: I32  # 1: differs between instances
-    b_start: I32
-    b_stop: I32
-    b_each: I32
-    spare: I32
-    within_s: F64
-    stays_s: F64
-    grace_s: F64  # largest time uncertainty of the reaction: how long after the deadline it may still be seen
-
-
-class CheckParams:
-    """All checks of a run."""
-
-    n_checks: I64
-    n_watches: I64
-    check: Annotated[Rows[Check], CHECKS]
-    program: Program
-    from_scenario: I64  # 1: judge only once time.scenario is known
-    lost_column: I64  # frames the bench lost since the run began, -1 = it cannot lose any
-    overrun_s: F64  # a lateness above this is trouble; infinite = recorded only
-    resolution_s: F64  # two times nearer than this are equal
-    zero_current_a: F64  # below this the current counts as interrupted
-    error_state: F64  # label of ERROR
-    n_dtc: I64
-    dtc: Annotated[Ints, DTC_CAPACITY]  # columns of reported.dtc_*
-    dtc_t: Annotated[Ints, DTC_CAPACITY]
-    col_time_scenario: I64
-    col_time_lateness: I64
-    col_reported_state: I64
-    tcol_reported_state: I64
-    col_measured_coil_main_plus: I64
-    tcol_measured_coil_main_plus: I64
-    col_measured_coil_main_minus: I64
-    tcol_measured_coil_main_minus: I64
-    col_measured_contactor_main: I64
-    tcol_measured_contactor_main: I64
-    col_measured_pack_current: I64
-
-
-class Watch:
-    """One instance of one check. Times are seconds of the run; -1 and NaN are unknown."""
-
-    when_last: I32  # last known value of the trigger
-    phase: I32
-    possible_last: I32  # 1: the trigger was possible in the last row
-    outcome: I32  # worst so far
-    cause: I32
-    window_trouble: I32
-    unsure: I32
-    then_last: I32
-    then_rose: I32  # 1: the reaction was seen to rise, 0: it stood when first known
-    stood: I32  # 1: the trigger already stood when judging began
-    possible_since_s: F64
-    then_since_s: F64
-    t0_low_s: F64  # earliest and latest instant of the oldest pending trigger
-    t0_high_s: F64
-    t0_u_s: F64
-    possible_s: F64  # earliest instant of the reaction
-    react_s: F64
-    until_s: F64
-    margin: F64
-    decided_s: F64
-    worst_s: F64  # when the smallest distance was seen
-    standing_s: F64  # first trigger that found the reaction standing
-    standing_since_s: F64
-    standing_dtc: I64  # bits in the order of CheckParams.dtc
-    n_edges: I64
-    n_standing: I64
-    n_passed: I64
-    n_samples: I64
-    n_known: I64
-    n_sure: I64
-    n_possible: I64
-    open_t_s: Annotated[Floats, 4]  # t0..t3 of the open or last obligation
-    kept_t_s: Annotated[Floats, 4]  # t0..t3 of the worst one
-
-
-class CheckState:
-    """Everything the checks remember."""
-
-    judging: I64
-    rows: I64  # judged so far
-    n_open: I64
-    trouble: I64
-    lost_last: F64
-    t_last_s: F64
-    origin_s: F64  # run time of scenario time 0
-    error_last: I64
-    coils_last: I64
-    open_last: I64
-    flow_last: I64
-    dtc_last: Annotated[Ints32, DTC_CAPACITY]
-    event_s: Annotated[Floats, 3]  # last t1, t2, t3 event
-    now_s: Annotated[Floats, 3]  # those of this row
-    stack: Stack
-    watch: Annotated[Rows[Watch], WATCHES]
-
-
-@kernel
-def start(s: CheckState) -> None:
-    """Forget everything; before the first row."""
-    s.judging, s.rows, s.n_open, s.trouble = 0, 0, 0, 0
-    s.lost_last, s.t_last_s, s.origin_s = np.nan, -np.inf, np.nan
-    s.error_last, s.coils_last, s.open_last, s.flow_last = -1, -1, -1, -1
-    for i in range(DTC_CAPACITY):
-        s.dtc_last[i] = -1
-    for i in range(3):
-        s.event_s[i], s.now_s[i] = np.nan, np.nan
-    for i in range(WATCHES):
-        w = s.watch[i]
-        w.when_last, w.phase, w.possible_last, w.outcome, w.cause = -1, 0, 0, 0, 0
-        w.window_trouble, w.unsure, w.then_last, w.then_rose, w.stood = 0, 0, -1, 0, 0
-        w.possible_since_s, w.then_since_s, w.t0_low_s, w.t0_high_s = np.nan, np.nan, np.nan, np.nan
-        w.t0_u_s, w.possible_s, w.react_s, w.until_s, w.margin = 0.0, np.nan, np.nan, np.nan, np.inf
-        w.decided_s, w.worst_s, w.standing_s, w.standing_since_s = np.nan, np.nan, np.nan, np.nan
-        w.standing_dtc, w.n_edges, w.n_standing, w.n_passed = 0, 0, 0, 0
-        w.n_samples, w.n_known, w.n_sure, w.n_possible = 0, 0, 0, 0
-        for j in range(4):
-            w.open_t_s[j], w.kept_t_s[j] = np.nan, np.nan
+_LATE, _MISSING, _UNKNOWN, _DROPPED, _DROPPED_UNKNOWN = 1, 2, 3, 4, 5
+_TROUBLE, _UNSURE_TRIGGER, _UNSURE_TIME, _UNSURE_HOLD = 6, 7, 8, 9
 
 
 @kernel
@@ -210,7 +35,7 @@ def step(s: CheckState, p: CheckParams, t_ns: int, row: Floats) -> int:
             done += _responses(s, p, c, t, row, first)
         elif s.judging == 1:
             done += _samples(s, p, c, t, row)
-    _milestones(s, p, t, row)
+    milestones(s, p, t, row)
     s.t_last_s = t
     return done
 
@@ -244,7 +69,7 @@ def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, f
     when = evaluate(p.program, s.stack, c.a_start, c.a_stop, 0, t, row)
     then = evaluate(p.program, s.stack, c.b_start, c.b_stop, 0, t, row)
     for i in range(c.instances):
-        w = s.watch[c.base + i]
+        w = s.watch[c.first + i]
         if i > 0 and c.a_each == 1:
             when = evaluate(p.program, s.stack, c.a_start, c.a_stop, i, t, row)
         if i > 0 and c.b_each == 1:
@@ -253,7 +78,7 @@ def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, f
             _follow(w, then)
         if when[0] == 0.0 and when[2] == 0.0 and w.when_last == 0 and w.phase == _IDLE and w.possible_last == 0:
             continue
-        known = s.watch[c.base + i * c.b_each]
+        known = s.watch[c.first + i * c.b_each]
         if first and w.when_last == 1:
             w.stood = 1
         rose = when[0] == 1.0 and w.when_last != 1
@@ -268,7 +93,7 @@ def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, f
         if w.phase == _PENDING:
             done += _pending(s, p, c, w, known, t, when, then, fresh)
         if w.phase == _HOLD:
-            done += _holding(s, p, w, t, then)
+            done += _holding(s, p, c, w, t, then)
     return done
 
 
@@ -294,9 +119,7 @@ def _possible(s: CheckState, w: Watch, when: Entry) -> None:
 
 
 @kernel
-def _triggered(
-    s: CheckState, p: CheckParams, w: Watch, known: Watch, when: Entry, then: Entry, row: Floats
-) -> bool:
+def _triggered(s: CheckState, p: CheckParams, w: Watch, known: Watch, when: Entry, then: Entry, row: Floats) -> bool:
     """Take one trigger; True when it opened an obligation."""
     w.n_edges += 1
     t0 = when[3]
@@ -332,53 +155,129 @@ def _standing(p: CheckParams, w: Watch, known: Watch, t0: float, row: Floats) ->
 def _pending(
     s: CheckState, p: CheckParams, c: Check, w: Watch, known: Watch, t: float, when: Entry, then: Entry, fresh: bool
 ) -> int:
+    """One row of an open obligation: the reaction in its best and worst case against the deadline in both."""
     t0 = w.open_t_s[0]
+    new = False
     if when[1] == 1.0 and w.t0_high_s == np.inf:
         w.t0_high_s = (t0 if fresh else max(when[3], s.t_last_s)) + when[4]
-    if then[2] == 1.0 and then[0] == then[0] and np.isnan(w.possible_s):
-        w.possible_s = (known.then_since_s if then[0] == 1.0 else max(then[3], s.t_last_s)) - then[4]
-    if then[0] == 1.0 and np.isnan(w.react_s):
+    if then[0] != 1.0:
+        w.react_s = np.nan
+    elif np.isnan(w.react_s):
+        new = True
         w.react_s = known.then_since_s
         if w.react_s < t0 - p.resolution_s:  # it had stood before the trigger and was only unknown for a while
-            w.phase = _IDLE
-            w.n_standing += 1
-            s.n_open -= 1
+            _dissolve(s, w)
             return 0
-    best = w.possible_s - w.t0_high_s  # NaN without any reaction, -inf without a sure trigger
-    possibly = best <= c.within_s + p.resolution_s
+    if then[2] == 1.0 and then[0] == then[0] and np.isnan(w.possible_s):
+        w.possible_s = (w.react_s if then[0] == 1.0 else max(then[3], s.t_last_s)) - then[4]
+    within = c.within_s + p.resolution_s
+    possibly = w.possible_s - w.t0_high_s <= within  # false without any reaction, true without a sure trigger
     if then[1] == 1.0:
-        sure = known.then_since_s if fresh or w.react_s == known.then_since_s == then[3] else max(then[3], s.t_last_s)
-        if sure + then[4] - w.t0_low_s <= c.within_s + p.resolution_s:
+        sure = w.react_s if new else max(then[3], s.t_last_s)
+        if sure + then[4] - w.t0_low_s <= within:
             w.phase, w.until_s = _HOLD, w.react_s + c.stays_s
             return 0
         if possibly:
-            return _close(s, w, _INCONCLUSIVE, 8, c.within_s, t)
-        return _close(s, w, _FAIL, 1, c.within_s, t)
+            return _close(s, c, w, _INCONCLUSIVE, _UNSURE_TIME, t)
+        return _close(s, c, w, _FAIL, _LATE, t)
     latest = t0 + w.t0_u_s if w.t0_high_s == np.inf else w.t0_high_s
-    if t <= latest + c.within_s + c.grace_s + p.resolution_s:
+    if t <= latest + within + c.grace_s:
         return 0
     if possibly:
-        return _close(s, w, _INCONCLUSIVE, 8, c.within_s, t)
+        return _close(s, c, w, _INCONCLUSIVE, _UNSURE_TIME, t)
     if w.t0_high_s == np.inf:
-        return _close(s, w, _INCONCLUSIVE, 7, c.within_s, t)
-    return _close(s, w, _FAIL, 2 if then[0] == then[0] else 3, c.within_s, t)
+        return _close(s, c, w, _INCONCLUSIVE, _UNSURE_TRIGGER, t)
+    return _close(s, c, w, _FAIL, _MISSING if then[0] == then[0] else _UNKNOWN, t)
 
 
 @kernel
-def _holding(s: CheckState, p: CheckParams, w: Watch, t: float, then: Entry) -> int:
-    within = w.margin_limit_s
+def _dissolve(s: CheckState, w: Watch) -> None:
+    """The obligation was none: its reaction had stood all along."""
+    w.phase = _IDLE
+    w.n_standing += 1
+    if w.n_standing == 1:
+        w.standing_s, w.standing_since_s = w.open_t_s[0], w.react_s
+    s.n_open -= 1
+
+
+@kernel
+def _holding(s: CheckState, p: CheckParams, c: Check, w: Watch, t: float, then: Entry) -> int:
+    """One row of the hold window [reaction, reaction + stays): a fall inside it breaks the requirement."""
+    end = w.until_s - p.resolution_s
     if then[0] != 1.0:
         fell = then[3] if then[0] == 0.0 else t
-        if fell < w.until_s - p.resolution_s:
+        if fell < end:
             if then[0] != then[0]:
-                return _close(s, w, _FAIL, 5, within, t)
+                return _close(s, c, w, _FAIL, _DROPPED_UNKNOWN, t)
             if then[2] == 0.0:
-                return _close(s, w, _FAIL, 4, within, t)
+                return _close(s, c, w, _FAIL, _DROPPED, t)
             w.unsure = 1
-    elif then[1] == 0.0 and t < w.until_s - p.resolution_s:
+    elif then[1] == 0.0 and t < end:
         w.unsure = 1
-    if t < w.until_s - p.resolution_s:
+    if t < end:
         return 0
     if w.unsure == 1:
-        return _close(s, w, _INCONCLUSIVE, 9, within, t)
-    return _close(s, w, _PASS, 0, within, t)
+        return _close(s, c, w, _INCONCLUSIVE, _UNSURE_HOLD, t)
+    return _close(s, c, w, _PASS, 0, t)
+
+
+@kernel
+def _close(s: CheckState, c: Check, w: Watch, outcome: int, cause: int, t: float) -> int:
+    """End the open obligation; the worst outcome stays, among equals the smallest margin."""
+    if w.window_trouble == 1:
+        outcome, cause = _INCONCLUSIVE, _TROUBLE
+    w.phase = _IDLE
+    s.n_open -= 1
+    w.n_passed += 1 if outcome == _PASS else 0
+    delay = w.react_s - w.open_t_s[0]
+    margin = np.inf if np.isnan(delay) else c.within_s - delay
+    if outcome > w.outcome or (outcome == w.outcome and margin < w.margin):
+        w.outcome, w.cause, w.margin, w.decided_s = outcome, cause, margin, t
+        for i in range(4):
+            w.kept_t_s[i] = w.open_t_s[i]
+    return 1
+
+
+@kernel
+def _samples(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats) -> int:
+    """One row of ``never``, ``always`` and the share of time; how many instances were violated for the first time."""
+    done = 0
+    a = evaluate(p.program, s.stack, c.a_start, c.a_stop, 0, t, row)
+    during = (1.0, 1.0, 1.0, t, 0.0, 0.0)
+    if c.b_stop > c.b_start:
+        during = evaluate(p.program, s.stack, c.b_start, c.b_stop, 0, t, row)
+    for i in range(c.instances):
+        if i > 0 and c.a_each == 1:
+            a = evaluate(p.program, s.stack, c.a_start, c.a_stop, i, t, row)
+        if i > 0 and c.b_each == 1:
+            during = evaluate(p.program, s.stack, c.b_start, c.b_stop, i, t, row)
+        done += _sample(s, c, s.watch[c.first + i], t, a, during)
+    return done
+
+
+@kernel
+def _sample(s: CheckState, c: Check, w: Watch, t: float, a: Entry, during: Entry) -> int:
+    value, low, high, distance = a[0], a[1], a[2], a[5]
+    if c.kind == _NEVER:
+        value, low, high, distance = 1.0 - a[0], 1.0 - a[2], 1.0 - a[1], -a[5]
+    if during[0] != 1.0:
+        if during[0] == 0.0 and during[2] == 1.0 and low == 0.0 and value == value:
+            w.unsure = 1  # the while may have held, and then this sample may be a violation
+        return 0
+    w.n_samples += 1
+    if value != value or s.trouble == 1:
+        return 0
+    w.n_known += 1
+    w.n_passed += 1 if value == 1.0 else 0
+    w.n_sure += 1 if low == 1.0 else 0
+    if distance < w.margin:
+        w.margin, w.worst_s = distance, t
+    if high == 1.0 or during[1] == 0.0:
+        w.n_possible += 1
+        return 0
+    if c.kind == _SHARE or w.outcome == _FAIL:
+        return 0
+    w.outcome = _FAIL
+    w.decided_s = t
+    w.standing_s = max(min(a[3], t), s.t_last_s)
+    return 1

@@ -6,12 +6,28 @@ from types import MappingProxyType
 Exponents = tuple[int, int, int, int]
 
 # Exponents of volt, ampere, second, kelvin. Units that are not coherent (Ah, Wh) or not linear (degC) stand aside.
-_EXPONENTS: Mapping[str, Exponents] = MappingProxyType({
-    "1": (0, 0, 0, 0), "V": (1, 0, 0, 0), "A": (0, 1, 0, 0), "s": (0, 0, 1, 0), "K": (0, 0, 0, 1),
-    "W": (1, 1, 0, 0), "J": (1, 1, 1, 0), "ohm": (1, -1, 0, 0), "S": (-1, 1, 0, 0), "F": (-1, 1, 1, 0),
-    "H": (1, -1, 1, 0), "Hz": (0, 0, -1, 0), "V/s": (1, 0, -1, 0), "A/s": (0, 1, -1, 0), "degC/s": (0, 0, -1, 1),
-    "J/K": (1, 1, 1, -1), "W/K": (1, 1, 0, -1), "K/W": (-1, -1, 0, 1),
-})
+_EXPONENTS: Mapping[str, Exponents] = MappingProxyType(
+    {
+        "1": (0, 0, 0, 0),
+        "V": (1, 0, 0, 0),
+        "A": (0, 1, 0, 0),
+        "s": (0, 0, 1, 0),
+        "K": (0, 0, 0, 1),
+        "W": (1, 1, 0, 0),
+        "J": (1, 1, 1, 0),
+        "ohm": (1, -1, 0, 0),
+        "S": (-1, 1, 0, 0),
+        "F": (-1, 1, 1, 0),
+        "H": (1, -1, 1, 0),
+        "Hz": (0, 0, -1, 0),
+        "V/s": (1, 0, -1, 0),
+        "A/s": (0, 1, -1, 0),
+        "degC/s": (0, 0, -1, 1),
+        "J/K": (1, 1, 1, -1),
+        "W/K": (1, 1, 0, -1),
+        "K/W": (-1, -1, 0, 1),
+    }
+)
 _NAMES: Mapping[Exponents, str] = MappingProxyType({exponents: name for name, exponents in _EXPONENTS.items()})
 
 

@@ -108,8 +108,9 @@ def parse(source: Source) -> Node:
     if not source.text.strip():
         raise source.problem(0, "the expression is empty", expected="a condition such as 'measured.pack_current < 1 A'")
     if len(source.text) > _MAX_CHARS:
-        raise source.problem(0, "the expression is too long", expected=f"at most {_MAX_CHARS} characters",
-                             found=str(len(source.text)))
+        raise source.problem(
+            0, "the expression is too long", expected=f"at most {_MAX_CHARS} characters", found=str(len(source.text))
+        )
     return _Parser(source).whole()
 
 
@@ -128,8 +129,13 @@ def _tokens(source: Source) -> list[_Token]:
     while at < len(source.text):
         match = _TOKEN.match(source.text, at)
         if match is None:
-            raise source.problem(at, "cannot read the expression", expected="a name, number, operator or bracket",
-                                 found=repr(source.text[at]), close="==" if source.text[at] == "=" else None)
+            raise source.problem(
+                at,
+                "cannot read the expression",
+                expected="a name, number, operator or bracket",
+                found=repr(source.text[at]),
+                close="==" if source.text[at] == "=" else None,
+            )
         kind = str(match.lastgroup if match.lastgroup != "unit" else "number")
         if kind != "space":
             unit = match["unit"] or ""
@@ -157,9 +163,16 @@ class _Parser:
         if left.kind == "end":
             return node
         if left.text in RELATIONS:
-            raise self.source.problem(left.at, "comparisons do not chain", expected="'a < b and b < c'", found=repr(left.text))
-        raise self.source.problem(left.at, "the expression should end here", expected="an operator or the end",
-                                  found=repr(left.text), close=nearest(left.text, _KEYWORDS))
+            raise self.source.problem(
+                left.at, "comparisons do not chain", expected="'a < b and b < c'", found=repr(left.text)
+            )
+        raise self.source.problem(
+            left.at,
+            "the expression should end here",
+            expected="an operator or the end",
+            found=repr(left.text),
+            close=nearest(left.text, _KEYWORDS),
+        )
 
     def _take(self, *signs: str) -> _Token | None:
         token = self.tokens[self.next]
@@ -176,8 +189,11 @@ class _Parser:
     def _or(self) -> Node:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise self.source.problem(self.tokens[self.next].at, "the expression is nested too deeply",
-                                      expected=f"at most {_MAX_DEPTH} levels")
+            raise self.source.problem(
+                self.tokens[self.next].at,
+                "the expression is nested too deeply",
+                expected=f"at most {_MAX_DEPTH} levels",
+            )
         node = self._and()
         while token := self._take("or"):
             node = Binary(token.at, "or", node, self._and())
@@ -218,7 +234,9 @@ class _Parser:
     def _deeper(self, token: _Token, rule: "object") -> Node:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise self.source.problem(token.at, "the expression is nested too deeply", expected=f"at most {_MAX_DEPTH} levels")
+            raise self.source.problem(
+                token.at, "the expression is nested too deeply", expected=f"at most {_MAX_DEPTH} levels"
+            )
         node: Node = rule()  # type: ignore[operator]
         self.depth -= 1
         return node
@@ -242,8 +260,13 @@ class _Parser:
     def _named(self, token: _Token) -> Node:
         if self._take("("):
             if token.text not in FUNCTIONS:
-                raise self.source.problem(token.at, "unknown function", expected="one of " + ", ".join(FUNCTIONS),
-                                          found=repr(token.text), close=nearest(token.text, FUNCTIONS))
+                raise self.source.problem(
+                    token.at,
+                    "unknown function",
+                    expected="one of " + ", ".join(FUNCTIONS),
+                    found=repr(token.text),
+                    close=nearest(token.text, FUNCTIONS),
+                )
             args = [self._or()]
             while self._take(","):
                 args.append(self._or())
@@ -254,8 +277,12 @@ class _Parser:
         index = self.tokens[self.next]
         plain = index.kind == "number" and index.text.isdigit() and not index.unit
         if not (plain or index.kind == "parameter" or index.text in ("all", "each")):
-            raise self.source.problem(index.at, "cannot read the index",
-                                      expected="a whole number from 0, $parameter, all or each", found=_shown(index))
+            raise self.source.problem(
+                index.at,
+                "cannot read the index",
+                expected="a whole number from 0, $parameter, all or each",
+                found=_shown(index),
+            )
         self.next += 1
         self._expect("]")
         return Name(token.at, token.text, index.text, index.at)

@@ -58,7 +58,7 @@ class Code(IntEnum):
 
 
 # Kernels may hold codes, not calibration; a change of this file changes the cache key.
-_CONSTANT, _COLUMN, _COLUMN_LT, _LOOP, _NEXT = 0, 1, 2, 8, 9
+_CONSTANT, _COLUMN, _COLUMN_LE, _COLUMN_GE, _COLUMN_EQ, _LOOP, _NEXT = 0, 1, 3, 5, 6, 8, 9
 _NEG, _ABS, _ADD, _SUB, _MUL, _DIV, _MIN, _MAX = 10, 11, 16, 17, 18, 19, 20, 21
 _AND, _LT, _LE, _GT, _GE, _EQ = 22, 24, 25, 26, 27, 28
 
@@ -129,38 +129,57 @@ def evaluate(p: Program, s: Stack, start: int, stop: int, element: int, t_s: flo
     return top
 
 
-@kernel
+@kernel(inline=True)
 def _store(s: Stack, at: int, e: Entry) -> None:
     for i in range(6):
         s.entry[at, i] = e[i]
 
 
-@kernel
+@kernel(inline=True)
 def _load(s: Stack, at: int) -> Entry:
     return (s.entry[at, 0], s.entry[at, 1], s.entry[at, 2], s.entry[at, 3], s.entry[at, 4], s.entry[at, 5])
 
 
-@kernel
+@kernel(inline=True)
 def _push(op: Op, element: int, turn: int, t_s: float, row: Floats) -> Entry:
-    constant = (op.number, op.number, op.number, -np.inf, 0.0, 0.0)
     if op.code == _CONSTANT:
-        return constant
+        return (op.number, op.number, op.number, -np.inf, 0.0, 0.0)
     value = row[op.column + element * op.stride + turn * op.loop_stride]
     since = t_s
     if op.time_column >= 0:
         since = row[op.time_column + element * op.time_stride + turn * op.loop_time_stride]
         if np.isnan(since):
             since = t_s
-    if np.isnan(value):
-        column = (value, -np.inf, np.inf, since, op.time_u_s, 0.0)
-    else:
-        column = (value, value - op.u, value + op.u, since, op.time_u_s, 0.0)
     if op.code == _COLUMN:
-        return column
-    return _relation(op.code - _COLUMN_LT + _LT, column, constant)
+        if np.isnan(value):
+            return (value, -np.inf, np.inf, since, op.time_u_s, 0.0)
+        return (value, value - op.u, value + op.u, since, op.time_u_s, 0.0)
+    return _against(op.code, value, op.u, op.number, since, op.time_u_s)
 
 
-@kernel
+@kernel(inline=True)
+def _against(code: int, value: float, u: float, number: float, since: float, since_u: float) -> Entry:
+    """A column compared with a constant, by the signed distance from the edge: by far the most frequent operation."""
+    away = value - number
+    if np.isnan(away):
+        return (np.nan, 0.0, 1.0, since, since_u, np.nan)
+    if code >= _COLUMN_EQ:
+        equal = 1.0 if away == 0.0 else 0.0
+        exact = equal if u == 0.0 else 0.0
+        touch = 1.0 if abs(away) <= u else 0.0
+        if code == _COLUMN_EQ:
+            return (equal, exact, touch, since, since_u, np.nan)
+        return (1.0 - equal, 1.0 - touch, 1.0 - exact, since, since_u, np.nan)
+    if code <= _COLUMN_LE:
+        away = -away
+    if code == _COLUMN_LE or code == _COLUMN_GE:
+        return (
+            1.0 if away >= 0.0 else 0.0, 1.0 if away >= u else 0.0, 1.0 if away >= -u else 0.0, since, since_u, away
+        )
+    return (1.0 if away > 0.0 else 0.0, 1.0 if away > u else 0.0, 1.0 if away > -u else 0.0, since, since_u, away)
+
+
+@kernel(inline=True)
 def _unary(code: int, e: Entry) -> Entry:
     value, low, high, since, since_u, distance = e
     if code == _NEG:
@@ -171,7 +190,7 @@ def _unary(code: int, e: Entry) -> Entry:
     return (1.0 - value, 1.0 - high, 1.0 - low, since, since_u, -distance)
 
 
-@kernel
+@kernel(inline=True)
 def _binary(code: int, a: Entry, b: Entry) -> Entry:
     if code >= _LT:
         return _relation(code, a, b)
@@ -180,7 +199,7 @@ def _binary(code: int, a: Entry, b: Entry) -> Entry:
     return _arithmetic(code, a, b)
 
 
-@kernel
+@kernel(inline=True)
 def _relation(code: int, a: Entry, b: Entry) -> Entry:
     since, since_u = a[3], a[4]
     if b[3] > since or (b[3] == since and b[4] > since_u):
@@ -191,18 +210,24 @@ def _relation(code: int, a: Entry, b: Entry) -> Entry:
         exact = a[1] == a[2] and b[1] == b[2] and a[0] == b[0]
         touch = a[1] <= b[2] and b[1] <= a[2]
         if code == _EQ:
-            return (float(a[0] == b[0]), float(exact), float(touch), since, since_u, np.nan)
-        return (float(a[0] != b[0]), float(not touch), float(not exact), since, since_u, np.nan)
+            return _held(a[0] == b[0], exact, touch, since, since_u, np.nan)
+        return _held(a[0] != b[0], not touch, not exact, since, since_u, np.nan)
     if code == _GT:
-        return (float(a[0] > b[0]), float(a[1] > b[2]), float(a[2] > b[1]), since, since_u, a[0] - b[0])
+        return _held(a[0] > b[0], a[1] > b[2], a[2] > b[1], since, since_u, a[0] - b[0])
     if code == _GE:
-        return (float(a[0] >= b[0]), float(a[1] >= b[2]), float(a[2] >= b[1]), since, since_u, a[0] - b[0])
+        return _held(a[0] >= b[0], a[1] >= b[2], a[2] >= b[1], since, since_u, a[0] - b[0])
     if code == _LT:
-        return (float(a[0] < b[0]), float(a[2] < b[1]), float(a[1] < b[2]), since, since_u, b[0] - a[0])
-    return (float(a[0] <= b[0]), float(a[2] <= b[1]), float(a[1] <= b[2]), since, since_u, b[0] - a[0])
+        return _held(a[0] < b[0], a[2] < b[1], a[1] < b[2], since, since_u, b[0] - a[0])
+    return _held(a[0] <= b[0], a[2] <= b[1], a[1] <= b[2], since, since_u, b[0] - a[0])
 
 
-@kernel
+@kernel(inline=True)
+def _held(value: bool, low: bool, high: bool, since: float, since_u: float, distance: float) -> Entry:
+    """The entry of a known condition."""
+    return (1.0 if value else 0.0, 1.0 if low else 0.0, 1.0 if high else 0.0, since, since_u, distance)
+
+
+@kernel(inline=True)
 def _logic(both: bool, a: Entry, b: Entry) -> Entry:
     """``and`` when ``both``, else ``or``: one is the other with true and false exchanged."""
     decides = 0.0 if both else 1.0
@@ -228,7 +253,7 @@ def _logic(both: bool, a: Entry, b: Entry) -> Entry:
     return (value, low, high, since, since_u, distance)
 
 
-@kernel
+@kernel(inline=True)
 def _arithmetic(code: int, a: Entry, b: Entry) -> Entry:
     since, since_u = a[3], a[4]
     if b[3] > since or (b[3] == since and b[4] > since_u):

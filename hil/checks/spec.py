@@ -22,6 +22,10 @@ class Uncertainty(NamedTuple):
     time_s: float = 0.0
 
 
+NOWHERE = Where()
+NONE = Uncertainty()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
     """One entry of ``expect``. Exactly one of ``when``, ``never`` and ``always`` is set.
@@ -47,7 +51,7 @@ class CheckSpec:
     share: str = ""
     each: str = ""
     reported_only_ok: bool = False
-    where: Where = Where()
+    where: Where = NOWHERE
     places: Mapping[str, Where] = field(default_factory=dict)
 
     def place(self, part: str) -> Where:
@@ -60,9 +64,11 @@ class Source:
     """One expression text and its place; makes the errors that point into it."""
 
     text: str
-    where: Where = Where()
+    where: Where = NOWHERE
 
-    def problem(self, at: int, message: str, *, expected: str = "", found: str = "", close: str | None = None) -> InputError:
+    def problem(
+        self, at: int, message: str, *, expected: str = "", found: str = "", close: str | None = None
+    ) -> InputError:
         """The error for what stands ``at`` characters into the text."""
         column = self.where.column + at if self.where.column else at + 1
         line = self.where.line or (0 if self.where.path else 1)

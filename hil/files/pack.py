@@ -47,24 +47,21 @@ def _uniform(values: Vector, what: str) -> Vector:
 
 
 class HysteresisModel(Strict):
-    """One-state hysteresis (Plett, Battery Management Systems vol. 1, 2015, ch. 2): half widths in V, gamma per SoC."""
+    """Hysteresis by its half width ``m_v``: the branch after a full reversal is 2 m (1 - exp(-gamma |dSoC|)).
+
+    ``m0_v`` is the part that turns round at once.
+    """
 
     m_v: Grid
     gamma: Vector
     m0_v: Vector
 
 
-class EntropyModel(Strict):
-    """Slope of the OCV over temperature by SoC, V/K: for the reversible heat only."""
-
-    docv_dt_v_per_k: Vector
-
-
 class CellModel(Strict):
     """One cell: OCV by temperature and SoC, and the tables of R0 and two RC pairs at knots of SoC.
 
-    ``ocv_v`` and ``ocv_width_v`` (charge less discharge branch) are [temperature][soc]; ``r0_ohm`` ... ``tau2_s`` and
-    ``hysteresis.m_v`` are [temperature][soc_knots]; ``entropy.docv_dt_v_per_k`` is [soc].
+    ``ocv_v`` is [temperature][soc]; ``r0_ohm`` ... ``tau2_s`` and ``hysteresis.m_v`` are [temperature][soc_knots];
+    ``docv_dt_v_per_k`` is [soc], for the reversible heat only.
     """
 
     cell: str
@@ -77,8 +74,7 @@ class CellModel(Strict):
     temperatures_degc: Annotated[Vector, Field(min_length=1, max_length=MOST_TEMPERATURES)]
     soc: Annotated[Vector, Field(min_length=2, max_length=MOST_SOC_POINTS)]
     ocv_v: Grid
-    ocv_width_v: Grid | None = None
-    entropy: EntropyModel | None = None
+    docv_dt_v_per_k: Vector | None = None
     soc_knots: Annotated[Vector, Field(min_length=2, max_length=MOST_KNOTS)]
     r0_ohm: Grid
     r1_ohm: Grid
@@ -119,10 +115,8 @@ class CellModel(Strict):
             ("coulombic_efficiency", self.coulombic_efficiency),
         ):
             problems += _vector_problems(name, vector, rows, 0.0)
-        if self.ocv_width_v is not None:
-            problems += _grid_problems("ocv_width_v", self.ocv_width_v, rows, points, least=0.0)
-        if self.entropy is not None:
-            problems += _vector_problems("entropy.docv_dt_v_per_k", self.entropy.docv_dt_v_per_k, points, -1.0)
+        if self.docv_dt_v_per_k is not None:
+            problems += _vector_problems("docv_dt_v_per_k", self.docv_dt_v_per_k, points, -1.0)
         if max(self.coulombic_efficiency, default=1.0) > 1.0:
             problems.append(Problem("coulombic_efficiency", expected="at most 1", found="more"))
         if problems:

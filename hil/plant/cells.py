@@ -372,8 +372,8 @@ def fill(record: CellsParams, pack: PackModel, seed: int) -> None:
     record.n_cells, record.n_rows, record.n_points, record.n_knots = pack.series, rows, points, knots
     record.temps_degc[:rows] = cell.temperatures_degc
     record.ocv_v[:rows, :points] = cell.ocv_v
-    if cell.entropy is not None:
-        record.docv_dt_v_per_k[:points] = cell.entropy.docv_dt_v_per_k
+    if cell.docv_dt_v_per_k is not None:
+        record.docv_dt_v_per_k[:points] = cell.docv_dt_v_per_k
     for name in ("r0_ohm", "r1_ohm", "r2_ohm"):
         getattr(record, name)[:rows, :knots] = np.array(getattr(cell, name)) / parallel
     for name in ("tau1_s", "tau2_s"):

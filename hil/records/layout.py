@@ -17,10 +17,13 @@ NARROW = 1024  # columns that checks may use
 BLOCK_FRAMES = 4096
 
 ROWS, CHECKS, FRAMES, EVENTS, VERDICTS = "rows", "checks", "frames", "events", "verdicts"
+RECOVERED = "recovered"  # metadata of a file that was finished after the fact
 HEADER = struct.Struct("<qIIII")
-FRAME = np.dtype([("t_ns", "<i8"), ("id", "<u4"), ("bits", "<u2"), ("dlc", "u1"), ("source", "u1"), ("payload", "u1", 64)])
+FRAME = np.dtype(
+    [("t_ns", "<i8"), ("id", "<u4"), ("bits", "<u2"), ("dlc", "u1"), ("source", "u1"), ("payload", "u1", 64)]
+)
 SCHEMAS = {
-    ROWS: "header <qIIII: t0_ns, rows, columns, 0, 0; rows int64 t_ns; rows*columns float64, columns as quantities.json",
+    ROWS: "header <qIIII: t0_ns, rows, columns, 0, 0; rows int64 t_ns; rows*columns float64 as in quantities.json",
     CHECKS: "as rows; the columns are listed in quantities.json under 'checks'",
     FRAMES: "structs <q I H B B 64s: t_ns, id, bits (1 extended 2 FD 8 error 16 lost 32 sent), dlc, source, payload",
     EVENTS: "JSON {t_ns, kind, text}",

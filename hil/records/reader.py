@@ -1,24 +1,27 @@
-"""Reading a record, whole or cut off: the standard reader where the file was finished, record by record where not."""
+"""Reading a record, whole, cut off or damaged, into memory."""
 
+import hashlib
 import json
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mcap.exceptions import McapError
-from mcap.records import Attachment, Channel, Message, Metadata
-from mcap.stream_reader import StreamReader
 from numpy.typing import NDArray
 
 from hil.errors import InputError, Problem
 from hil.image import Quantity, Table
-from hil.records.layout import CHECKS, EVENTS, FRAME, FRAMES, HEADER, ROWS, VERDICTS
+from hil.records.layout import CHECKS, EVENTS, FRAME, FRAMES, HEADER, RECOVERED, ROWS, SCHEMAS, VERDICTS
+from hil.records.scan import Scan, scan
 
 
 @dataclass(slots=True)
 class Record:
-    """A record in memory. ``rows`` is (times, values) of kept full rows; ``checks`` every tick of the checks' columns."""
+    """A record in memory: ``rows`` the full rows kept, ``checks`` the checks' columns at every tick.
+
+    ``complete`` is False when the file was cut off, damaged or recovered: then the end or a part of it is missing.
+    """
 
     path: Path
     table: Table
@@ -33,6 +36,8 @@ class Record:
     attachments: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     complete: bool = True
+    digest: str = ""  # over rows, checks and frames, as the writer makes it
+    lost_bytes: int = 0  # bytes of the file that could not be trusted
 
     def column(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s and values of one column by its label (``shown.cell_voltage[3]``), at the best rate recorded.
@@ -42,9 +47,9 @@ class Record:
         """
         index = self.table.labels().index(name) if name in self.table.labels() else -1
         if index in self.check_columns:
-            return self.check_times_ns * 1e-9, self.checks[:, self.check_columns.index(index)]
+            return self.check_times_ns / 1e9, self.checks[:, self.check_columns.index(index)]
         if 0 <= index < self.table.recorded:
-            return self.row_times_ns * 1e-9, self.rows[:, index]
+            return self.row_times_ns / 1e9, self.rows[:, index]
         raise KeyError(name)
 
 
@@ -54,50 +59,26 @@ def _table(text: str) -> tuple[Table, list[int]]:
     return Table(lines, raw["columns"], raw["recorded"], raw["cells"], raw["temps"]), list(raw["checks"])
 
 
-def scan(path: Path) -> tuple[list[Any], bool]:
-    """All MCAP records that can be read, in order, and whether the file ended as it should.
-
-    Raises:
-        InputError: the file is missing or is no MCAP file at all.
-    """
-    found: list[Any] = []
-    try:
-        with path.open("rb") as stream:
-            try:
-                for record in StreamReader(stream, validate_crcs=True).records:
-                    found.append(record)
-            except (McapError, EOFError, ValueError, RuntimeError, OSError):
-                if not found:
-                    raise InputError(Problem("not an MCAP record", str(path))) from None
-                return found, False
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the record: {error.strerror}", str(path))) from error
-    except Exception as error:
-        if found:
-            return found, False
-        raise InputError(Problem("not an MCAP record", str(path), found=str(error)[:80])) from error
-    return found, True
-
-
 def read(path: Path) -> Record:
-    """Read a record into memory.
+    """Read a record into memory; of a damaged file, everything whose checksum is right.
 
     Raises:
         InputError: missing, not a Cellbench record, or of another layout.
     """
-    found, complete = scan(path)
-    attachments = {r.name: r.data.decode() for r in found if isinstance(r, Attachment)}
-    metadata = {r.name: dict(r.metadata) for r in found if isinstance(r, Metadata)}
-    topics = {r.id: r.topic for r in found if isinstance(r, Channel)}
-    if "quantities.json" not in attachments:
+    found = scan(path)
+    files = {name: content.decode(errors="replace") for name, content in found.attachments.items()}
+    if "quantities.json" not in files:
         raise InputError(Problem("not a Cellbench record", str(path), expected="an attachment quantities.json"))
-    table, check_columns = _table(attachments["quantities.json"])
-    parts: dict[str, list[bytes]] = {name: [] for name in (ROWS, CHECKS, FRAMES, EVENTS, VERDICTS)}
-    for r in found:
-        if isinstance(r, Message):
-            parts[topics[r.channel_id]].append(r.data)
-    row_times, rows = _blocks(parts[ROWS], table.recorded)
-    check_times, checks = _blocks(parts[CHECKS], len(check_columns))
+    try:
+        table, check_columns = _table(files["quantities.json"])
+        parts = messages_by_topic(found)
+        row_times, rows = _blocks(parts[ROWS], table.recorded)
+        check_times, checks = _blocks(parts[CHECKS], len(check_columns))
+        frames = np.frombuffer(b"".join(parts[FRAMES]), FRAME)
+        events = [json.loads(e) for e in parts[EVENTS]]
+        verdicts = json.loads(parts[VERDICTS][-1]) if parts[VERDICTS] else []
+    except (KeyError, TypeError, ValueError, struct.error) as error:
+        raise InputError(Problem("a record of another layout", str(path), found=str(error)[:80])) from error
     return Record(
         path,
         table,
@@ -106,13 +87,38 @@ def read(path: Path) -> Record:
         rows,
         check_times,
         checks,
-        np.frombuffer(b"".join(parts[FRAMES]), FRAME),
-        [json.loads(e) for e in parts[EVENTS]],
-        json.loads(parts[VERDICTS][-1]) if parts[VERDICTS] else [],
-        attachments,
-        metadata,
-        complete,
+        frames,
+        events,
+        verdicts,
+        files,
+        found.metadata,
+        found.finished and RECOVERED not in found.metadata,
+        _digest(found),
+        found.lost_bytes,
     )
+
+
+def messages_by_topic(found: Scan) -> dict[str, list[bytes]]:
+    """The contents of all messages, topic by topic, in file order.
+
+    The numbers of the topics stand in the first block; where that one is lost, the writer's own numbering holds.
+    """
+    names = dict(enumerate(SCHEMAS, start=1)) | found.topics
+    parts: dict[str, list[bytes]] = {name: [] for name in SCHEMAS}
+    for group in found.groups:
+        for message in group:
+            parts[names[message.channel_id]].append(message.data)
+    return parts
+
+
+def _digest(found: Scan) -> str:
+    names = dict(enumerate(SCHEMAS, start=1)) | found.topics
+    digest = hashlib.blake2b(digest_size=16)
+    for group in found.groups:
+        for message in group:
+            if names[message.channel_id] in (ROWS, CHECKS, FRAMES):
+                digest.update(message.data)
+    return digest.hexdigest()
 
 
 def _blocks(parts: list[bytes], columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""Writing a record: blocks cut by virtual time, lz4, flushed with CRCs, so that a kill loses one block at most."""
+"""Writing a record: blocks cut by virtual time, lz4, flushed with CRCs, so that a kill loses the last MiB at most."""
 
 import hashlib
 import json
@@ -7,15 +7,30 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from mcap.writer import CompressionType, Writer
+from numpy.typing import NDArray
 
 from hil.errors import BenchError
 from hil.image import Table
 from hil.kernel import Floats, Rows, zeros
-from hil.records.layout import BLOCK, CHECKS, EVENTS, FRAME, FRAMES, HEADER, NARROW, ROWS, SCHEMAS, VERDICTS, Block, collect
+from hil.records.layout import (
+    BLOCK,
+    CHECKS,
+    EVENTS,
+    FRAME,
+    FRAMES,
+    HEADER,
+    NARROW,
+    ROWS,
+    SCHEMAS,
+    VERDICTS,
+    Block,
+    collect,
+)
+from hil.records.scan import CHECKSUM, checksum
 from hil.tick import Link
 
 LIBRARY = "cellbench"
@@ -48,6 +63,25 @@ def table_json(table: Table, checks: Sequence[int]) -> str:
     ]
     shape = {"columns": table.columns, "recorded": table.recorded, "cells": table.cells, "temps": table.temps}
     return json.dumps({"quantities": lines, "checks": list(checks), **shape}, indent=1)
+
+
+def start_file(
+    stream: BinaryIO, attachments: Mapping[str, bytes], metadata: Mapping[str, Mapping[str, str]]
+) -> tuple[Writer, dict[str, int]]:
+    """Begin an MCAP file of this project: the writer, and the channel number of each topic."""
+    writer = Writer(stream, compression=CompressionType.LZ4, chunk_size=1 << 30, enable_data_crcs=True)
+    writer.start(profile="", library=LIBRARY)
+    topics = {}
+    for topic, text in SCHEMAS.items():
+        schema = writer.register_schema(f"cellbench/{topic}", "text", text.encode())
+        encoding = "json" if topic in (EVENTS, VERDICTS) else "cellbench"
+        topics[topic] = int(writer.register_channel(topic, encoding, schema))
+    for name, content in attachments.items():
+        writer.add_attachment(0, 0, name, "text/plain", content)
+    for name, values in metadata.items():
+        writer.add_metadata(name, {**values, CHECKSUM: checksum(name, values)})
+    writer.flush()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
+    return writer, topics
 
 
 class McapSink:
@@ -85,23 +119,10 @@ class McapSink:
         block = np.asarray(self._blocks)[0]
         block["recorded"], block["n_narrow"] = table.recorded, len(check_columns)
         block["column"][: len(check_columns)] = check_columns
-        self._writer = Writer(self._file, compression=CompressionType.LZ4, chunk_size=1 << 30, enable_data_crcs=True)
-        self._writer.start(profile="", library=LIBRARY)
-        self._topics = {name: self._channel(name, text) for name, text in SCHEMAS.items()}
-        self._attach("quantities.json", table_json(table, check_columns))
-        for name, text in attachments.items():
-            self._attach(name, text)
-        for name, values in metadata.items():
-            self._writer.add_metadata(name, dict(values))
-        self._writer.flush()
-
-    def _channel(self, name: str, text: str) -> int:
-        schema = self._writer.register_schema(f"cellbench/{name}", "text", text.encode())
-        encoding = "json" if name in (EVENTS, VERDICTS) else "cellbench"
-        return int(self._writer.register_channel(name, encoding, schema))
-
-    def _attach(self, name: str, text: str) -> None:
-        self._writer.add_attachment(0, 0, name, "text/plain", text.encode())
+        files = {"quantities.json": table_json(table, check_columns), **attachments}
+        self._writer, self._topics = start_file(
+            self._file, {name: text.encode() for name, text in files.items()}, metadata
+        )
 
     def put(self, t_ns: int, row: Floats, links: Rows[Link]) -> None:
         """Take one finished tick."""
@@ -119,9 +140,9 @@ class McapSink:
         self._cut()
         self._message(VERDICTS, t_ns, json.dumps(verdicts).encode())
 
-    def _kept(self, n: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _kept(self, n: int) -> NDArray[np.bool_]:
         ticks = np.arange(self._tick - n, self._tick)
-        keep = ticks % self._policy.every == 0
+        keep: NDArray[np.bool_] = ticks % self._policy.every == 0
         for event in self._event_ticks:
             keep |= np.abs(ticks - event) <= self._policy.around
         return keep
@@ -163,7 +184,7 @@ class McapSink:
     def _flush(self) -> None:
         self._pending_bytes = 0
         try:
-            self._writer.flush()
+            self._writer.flush()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         except OSError as error:
             raise BenchError(f"the record {self.path} cannot grow: {error.strerror}") from error
 
@@ -182,7 +203,7 @@ class McapSink:
         self._closed = True
         try:
             self._cut()
-            self._writer.finish()
+            self._writer.finish()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         finally:
             self._file.close()
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hil.checks import lower
 from hil.checks.compile import append
+from hil.checks.names import Scope
 from hil.checks.program import Program
 from hil.checks.spec import CheckSpec, Source, Uncertainty, Where
 from hil.errors import InputError, Problem, nearest
@@ -34,7 +35,7 @@ class Lowered:
     timeline: Rows[TimelineParams]
     faults: list[catalogue.Spec]
     checks: list[CheckSpec]
-    scope: lower.Scope
+    scope: Scope
     notes: list[tuple[int, int, str]] = field(default_factory=list)
 
 
@@ -47,7 +48,7 @@ class _Work:
     messages: Mapping[str, int]
     params: Any
     program: Rows[Program]
-    scope: lower.Scope
+    scope: Scope
     faults: list[catalogue.Spec]
     notes: list[tuple[int, int, str]]
     errors: Collector
@@ -82,7 +83,7 @@ def lowered(
     def limit(name: str) -> tuple[float, str]:
         return lookup(loaded.limits, name.removeprefix("limits."), model.tick)
 
-    scope = lower.Scope(loaded.table, limit, dict(case.values), uncertainties)
+    scope = Scope(loaded.table, limit, dict(case.values), uncertainties)
     made = zeros(TimelineParams)
     work = _Work(loaded, case, messages, view(made), zeros(Program), scope, [], [], Collector())
     work.params["dt_ns"] = model.tick
@@ -156,7 +157,7 @@ def _wait(work: _Work, group: int, t_ns: int, until: str, at: KeyPath, timeout_n
     work.scope.offline = False
     condition = lower.condition(work.source(until, at), work.scope)
     work.scope.offline = True
-    start, stop = append(work.program, condition.steps)
+    start, stop = append(np.asarray(work.program)[0], condition.steps)
     row = work.params["wait"][group]
     row["used"], row["start"], row["stop"] = 1, start, stop
     row["t_ns"], row["timeout_ns"] = t_ns, timeout_ns

@@ -158,7 +158,7 @@ def test_a_one_ohm_short_costs_33_mv_of_a_10_mohm_cell_and_heats_it():
 
 
 def test_entropic_heat_has_the_sign_of_the_current():
-    changes = {**PLAIN, "r0_ohm": [[1e-9] * 11] * 3, "entropy": {"docv_dt_v_per_k": [1e-4] * 201}}
+    changes = {**PLAIN, "r0_ohm": [[1e-9] * 11] * 3, "docv_dt_v_per_k": [1e-4] * 201}
     rig = loaded(model(cell_changes=changes), 10.0)
     rig.run(0.02)
     # discharge with a rising OCV takes up heat: 4 cells x 10 A x 298.15 K x 0.1 mV/K

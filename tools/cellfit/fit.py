@@ -74,7 +74,7 @@ def penalty(knots: int, rms_current_a: float, rows: int) -> Floats:
 def solve_linear(matrix: Floats, error_v: Floats, extra: Floats, bounds: Bounds) -> Floats:
     """Best parameters for `matrix` p = `error_v` under `bounds`, `extra` the penalty rows (towards zero)."""
     stacked = np.vstack((np.column_stack((matrix, error_v)), np.column_stack((extra, np.zeros(extra.shape[0])))))
-    triangle = np.linalg.qr(stacked, mode="r")
+    triangle: Floats = np.asarray(np.linalg.qr(stacked, mode="r"))
     return np.asarray(lsq_linear(triangle[:, :-1], triangle[:, -1], bounds=bounds.arrays(), method="bvls").x)
 
 

@@ -64,7 +64,7 @@ def make_drive(trace: Trace, start_soc: float, capacity_ah: float, efficiency: f
     return Drive(dt_s, trace.current_a, trace.voltage_v, soc, ocv_v, capacity_ah, efficiency)
 
 
-def stop_stack(count: int = 8, reach: float = 5.0) -> tuple[Floats, Floats]:
+def stop_stack(count: int = 16, reach: float = 5.0) -> tuple[Floats, Floats]:
     """(span in gamma dz from one end stop to the other, weight) of each stop, weights summing to 1.
 
     Straight pieces of the branch 2 (1 - exp(-x)), with ends spaced so that each piece rises alike.

@@ -98,8 +98,9 @@ def monotone(values: Floats) -> Floats:
         sums.append(float(value))
         counts.append(1)
         while len(sums) > 1 and sums[-2] * counts[-1] > sums[-1] * counts[-2]:
-            sums[-2] += sums.pop()
-            counts[-2] += counts.pop()
+            last_sum, last_count = sums.pop(), counts.pop()
+            sums[-1] += last_sum
+            counts[-1] += last_count
     return np.repeat(np.array(sums) / np.array(counts), counts)
 
 

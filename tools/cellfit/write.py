@@ -105,7 +105,7 @@ def ocv_text(results: dict[int, Result]) -> str:
     text += "# mean of the slow charge and discharge branches, one list per temperature, never falling\n"
     text += wide_table("ocv_v", [r.ocv.ocv_v for r in results.values()], 4)
     if len(warm) > 1:
-        text += f"# slope of ocv_v over {min(warm)} to {max(warm)} degC, held within 12 % of empty and full; heat only\n"
+        text += f"# slope of ocv_v over {min(warm)} to {max(warm)} degC, held within 12 % of both ends; heat only\n"
         text += f"docv_dt_v_per_k: {block(entropy_v_per_k(warm), 6, 12)}\n"
     return text
 

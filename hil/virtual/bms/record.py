@@ -188,7 +188,6 @@ class BmsState:
     deep_latched: I64  # kept in NVM
     # state machine
     state: I64
-    entered_ns: I64
     target: I64
     closing: I64
     closing_ns: I64

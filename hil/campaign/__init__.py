@@ -1,0 +1,1 @@
+"""Many runs: all cases of all scenarios, their verdicts and reports."""

@@ -1,0 +1,263 @@
+"""Running scenarios: every case to a record and verdicts, then ``verdicts.json``, ``junit.xml``, ``report.html``, ``run.json``."""
+
+import datetime
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hil
+from hil.assemble import Assembled, Plugged, assemble, load_bench
+from hil.checks.verdict import Status, Verdict, results
+from hil.engine import Ending, Run, run, trip_text
+from hil.errors import BenchError, ExitCode, InputError, Problem, nearest
+from hil.files.shipped import located
+from hil.kernel import is_compiled
+from hil.scenario.cases import Case
+from hil.scenario.loader import Collector, Loaded, load
+
+CODES = {
+    "PASS": ExitCode.PASS,
+    "FAIL": ExitCode.FAIL,
+    "ERROR": ExitCode.BENCH,
+    "NOT_EXERCISED": ExitCode.UNDECIDED,
+    "INCONCLUSIVE": ExitCode.UNDECIDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run."""
+
+    out: Path
+    bench: Path | None = None
+    clock: str = "virtual"
+    speed: float = 1.0
+    defects: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All cases as plain data (``verdicts.json``) and where things are."""
+
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    report: Path | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The one code of all checks."""
+        codes = [CODES[check["status"]] for case in self.cases for check in case["checks"]]
+        return ExitCode.combine([*codes, *([ExitCode.INTERRUPTED] if self.interrupted else [])])
+
+
+class Screen:
+    """What a person sees while cases run, and the table at the end."""
+
+    def __init__(self, quiet: bool) -> None:
+        """``quiet`` prints nothing."""
+        from rich.console import Console
+
+        self.quiet = quiet
+        self._console = Console(stderr=False, highlight=False, soft_wrap=False)
+
+    def note(self, text: str) -> None:
+        """One line."""
+        if not self.quiet:
+            self._console.print(text, markup=False)
+
+    def follow(self, title: str, work: Callable[[Callable[[int], None]], Any]) -> Any:
+        """Run ``work(on_progress)`` with a line that shows how far it is."""
+        if self.quiet:
+            return work(lambda t_ns: None)
+        with self._console.status(title) as status:
+            return work(lambda t_ns: status.update(f"{title}  {t_ns * 1e-9:7.1f} s of bench time"))
+
+    def table(self, outcome: Outcome) -> None:
+        """The verdicts, and where record and report are."""
+        from rich.table import Table
+        from rich.text import Text
+
+        colours = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold magenta"}
+        shown = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("case", "check", "verdict", "margin", "at", "why"):
+            shown.add_column(name, overflow="fold", justify="right" if name in ("margin", "at") else "left")
+        for case in outcome.cases:
+            for check in case["checks"]:
+                margin = "" if check["margin"] is None else f"{check['margin']:.3g} {check['margin_unit']}"
+                verdict = Text(check["status"], style=colours.get(check["status"], "yellow"))
+                at = "" if check["time_s"] is None else f"{check['time_s']:.3f} s"
+                shown.add_row(f"{case['name']} {case['case']}", check["id"], verdict, margin, at, check["reason"])
+        self._console.print(shown)
+        for case in outcome.cases[:3]:
+            self.note(f"record: {case['record']}")
+        if len(outcome.cases) > 3:
+            self.note(f"        and {len(outcome.cases) - 3} more")
+        if outcome.report is not None:
+            self.note(f"report: {outcome.report}")
+
+
+def check_dict(v: Verdict) -> dict[str, Any]:
+    """One verdict as plain data; times are scenario time (seconds after the preparation)."""
+
+    def scenario(t: float | None) -> float | None:
+        return None if t is None else round(t - v.origin_s, 9)
+
+    return {
+        "id": v.id,
+        "status": v.status.value,
+        "time_s": scenario(v.time_s),
+        "margin": v.margin,
+        "margin_unit": v.margin_unit,
+        "t0_s": scenario(v.t0_s),
+        "t1_s": scenario(v.t1_s),
+        "t2_s": scenario(v.t2_s),
+        "t3_s": scenario(v.t3_s),
+        "reason": v.reason,
+    }
+
+
+def case_path(out: Path, loaded: Loaded, case: Case, alone: bool, single: bool) -> Path:
+    """Where a case's record goes: flat for one case, by scenario and case id for many."""
+    if single:
+        return out / "record.mcap"
+    return out / case.id / "record.mcap" if alone else out / loaded.path.stem / case.id / "record.mcap"
+
+
+def run_case(
+    loaded: Loaded, case: Case, plugged: Plugged, record: Path, options: Options, on_progress: Callable[[int], None]
+) -> tuple[dict[str, Any], Assembled, bool]:
+    """One case: run it, judge it, finish its record; the bench's own failures become ERROR verdicts."""
+    made = assemble(loaded, case, plugged, record, options.clock, options.speed, options.defects)
+    import dataclasses
+
+    rig = dataclasses.replace(made.rig, on_progress=on_progress)
+    failure = ""
+    ended: Run | None = None
+    try:
+        ended = run(rig)
+    except BenchError as error:
+        failure = str(error)
+    if ended is not None and ended.ending is Ending.TRIPPED:
+        failure = trip_text(rig.states)
+    t_end_s = (ended.t_end_ns if ended is not None else 0) * 1e-9
+    checks_state = np.asarray(rig.states)["checks"]
+    verdicts = results(checks_state, made.compiled, t_end_s, failure)
+    checks = [check_dict(v) for v in verdicts]
+    if ended is not None and ended.ending is Ending.WAIT_EXPIRED:
+        checks.append(_expired(rig, loaded, t_end_s))
+    made.sink.verdicts(round(t_end_s * 1e9), checks)
+    made.sink.close()
+    summary = {
+        "name": loaded.path.stem,
+        "scenario": loaded.model.scenario,
+        "case": case.id,
+        "requirements": loaded.model.requirements,
+        "record": "",
+        "digest": made.sink.digest(),
+        "dut": made.identity,
+        "checks": checks,
+    }
+    return summary, made, ended is not None and ended.ending is Ending.INTERRUPTED
+
+
+def _expired(rig: Any, loaded: Loaded, t_end_s: float) -> dict[str, Any]:
+    group = int(np.asarray(rig.states)["timeline"]["expired"][0])
+    waits = [s.wait.until for s in loaded.model.steps if s.wait is not None]
+    what = f"reported.state == {loaded.model.given.state}" if group == 0 else waits[group - 1]
+    reason = f"The preparation never reached {what}." if group == 0 else f"The wait for {what} expired."
+    blank = dict.fromkeys(("margin", "t0_s", "t1_s", "t2_s", "t3_s"))
+    return {"id": "given" if group == 0 else f"wait-{group}", "status": "FAIL", "time_s": t_end_s, **blank} | {
+        "margin_unit": "s",
+        "reason": reason,
+    }
+
+
+def chosen_cases(loaded: Loaded, only: tuple[str, ...]) -> list[Case]:
+    """The cases to run. Raises InputError for an id that no case has."""
+    if not only:
+        return loaded.cases
+    ids = [c.id for c in loaded.cases]
+    for name in only:
+        if name not in ids:
+            raise InputError(Problem("no such case", str(loaded.path), found=name, nearest=nearest(name, ids) or ""))
+    return [c for c in loaded.cases if c.id in only]
+
+
+def run_all(paths: list[Path], options: Options, screen: Screen) -> Outcome:
+    """Check all files, then run every case.
+
+    Raises:
+        InputError: any file is wrong; nothing was run.
+        BenchError: the results cannot be written.
+    """
+    began = time.monotonic()
+    errors = Collector()
+    plugged = load_bench(options.bench)
+    scenarios: list[tuple[Loaded, list[Case]]] = []
+    for path in paths:
+        with errors.collecting():
+            loaded = load(located(path))
+            scenarios.append((loaded, chosen_cases(loaded, options.only)))
+    errors.raise_if_any()
+    if not is_compiled():
+        screen.note("first run: compiling the kernels once, about half a minute; later runs start at once")
+    outcome = Outcome()
+    total = sum(len(cases) for _, cases in scenarios)
+    made: list[tuple[dict[str, Any], Assembled, Loaded]] = []
+    for loaded, cases in scenarios:
+        for case in cases:
+            record = case_path(options.out, loaded, case, len(scenarios) == 1, total == 1)
+            title = f"[{len(outcome.cases) + 1}/{total}] {loaded.path.stem} {case.id}"
+            screen_work = _work(loaded, case, plugged, record, options)
+            summary, assembled, interrupted = screen.follow(title, screen_work)
+            summary["record"] = record.relative_to(options.out).as_posix()
+            outcome.cases.append(summary)
+            made.append((summary, assembled, loaded))
+            if interrupted:
+                outcome.interrupted = True
+                break
+        if outcome.interrupted:
+            break
+    write_results(outcome, made, options, time.monotonic() - began)
+    return outcome
+
+
+def _work(
+    loaded: Loaded, case: Case, plugged: Plugged, record: Path, options: Options
+) -> Callable[[Callable[[int], None]], tuple[dict[str, Any], Assembled, bool]]:
+    return lambda progress: run_case(loaded, case, plugged, record, options, progress)
+
+
+def write_results(
+    outcome: Outcome, made: list[tuple[dict[str, Any], Assembled, Loaded]], options: Options, seconds: float
+) -> None:
+    """``verdicts.json`` (no wall clock in it), ``junit.xml``, ``report.html`` and ``run.json``."""
+    from hil.analysis.junit import write_junit
+    from hil.analysis.report import report
+    from hil.campaign.reporting import case_report
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "verdicts.json").write_text(json.dumps(outcome.cases, indent=1) + "\n")
+    write_junit(outcome.cases, options.out / "junit.xml")
+    outcome.report = options.out / "report.html"
+    report([case_report(summary, a, loaded, options.out) for summary, a, loaded in made], outcome.report)
+    facts = {
+        "started": datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat(),  # noqa: TID251
+        "seconds": round(seconds, 3),
+        "host": platform.node(),
+        "python": sys.version.split()[0],
+        "cellbench": hil.__version__,
+        "arguments": sys.argv[1:],
+    }
+    (options.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+__all__ = ["Options", "Outcome", "Screen", "Status", "check_dict", "run_all", "run_case"]

@@ -1,0 +1,111 @@
+"""The bench's own instruments on a virtual bench: they read the pins as they stand, with their resolution and noise.
+
+They are calibrated and independent of the DUT's converters, so that a difference between the two blames one of them.
+Cell voltages and temperatures are the emulators' read-back at the source: a cut sense wire does not show here.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from hil.errors import InputError, Problem
+from hil.kernel import F64, I64, Floats, Rows, kernel, normal, stream_seed, view, zeros
+from hil.protocols.ntc import degc_of
+from hil.tick import CELLS, TEMPS, Link
+from hil.virtual import bus
+
+CELL, TEMP, SCALAR = 0, 1, 2  # random streams
+CURRENT, PACK, LINK, SUPPLY = 0, 1, 2, 3  # channels of the scalar stream
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Resolution and noise (one standard deviation) of one kind of channel, in its own unit."""
+
+    step: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What common bench instruments do; each stays inside the uncertainty the shipped bench file declares."""
+
+    cell_voltage: Channel = Channel(0.1e-3, 0.1e-3)  # V: 16-bit read-back of a 5 V cell emulator channel
+    temperature: Channel = Channel(0.01, 0.02)  # K: decade resistor read-back of 0.1 %
+    pack_current: Channel = Channel(0.001, 0.010)  # A: class 0.1 reference shunt, 500 A
+    pack_voltage: Channel = Channel(0.001, 0.010)  # V: 6.5-digit multimeter behind a 1:100 divider
+    link_voltage: Channel = Channel(0.001, 0.010)  # V: the same
+    supply: Channel = Channel(0.001, 0.002)  # V: read-back of the 12 V supply
+
+
+class InstrumentParams:
+    """Steps and noises of one run, lowered to numbers."""
+
+    n_cells: I64
+    n_temps: I64
+    seed: I64
+    cell_step_v: F64
+    cell_noise_v: F64
+    cell_steps_per_v: F64
+    temp_step_k: F64
+    temp_noise_k: F64
+    temp_steps_per_k: F64
+    step: Annotated[Floats, 4]  # CURRENT, PACK, LINK, SUPPLY
+    noise: Annotated[Floats, 4]
+
+
+@kernel
+def _scalar(p: InstrumentParams, t_ns: int, channel: int, value: float) -> float:
+    noisy = value + p.noise[channel] * normal(p.seed, SCALAR, t_ns, channel)
+    return float(np.rint(noisy / p.step[channel])) * p.step[channel]
+
+
+@kernel
+def read(p: InstrumentParams, t_ns: int, wires: bus.BusState, link: Link) -> None:
+    """Sample every instrument at ``t_ns`` into ``link.instruments``; an unknown (NaN) pin reads NaN.
+
+    The bus must have been advanced to ``t_ns``; its load is that since the last read. The coolant probe reads NaN:
+    the pins carry no coolant temperature.
+    """
+    pins, seen = link.pins, link.instruments
+    seen.t_ns = t_ns
+    for c in range(p.n_cells):
+        noisy = pins.cell_voltage_v[c] + p.cell_noise_v * normal(p.seed, CELL, t_ns, c)
+        seen.cell_voltage_v[c] = np.rint(noisy * p.cell_steps_per_v) * p.cell_step_v
+    for i in range(p.n_temps):
+        noisy = degc_of(pins.thermistor_ohm[i]) + p.temp_noise_k * normal(p.seed, TEMP, t_ns, i)
+        seen.temperature_degc[i] = np.rint(noisy * p.temp_steps_per_k) * p.temp_step_k
+    seen.pack_current_a = _scalar(p, t_ns, CURRENT, pins.pack_current_a)
+    seen.pack_voltage_v = _scalar(p, t_ns, PACK, pins.pack_voltage_v)
+    seen.link_voltage_v = _scalar(p, t_ns, LINK, pins.link_voltage_v)
+    seen.supply_v = _scalar(p, t_ns, SUPPLY, pins.supply_v)
+    seen.coolant_temperature_degc = np.nan
+    seen.bus_load = bus.load(wires, t_ns)
+
+
+def params(n_cells: int, n_temps: int, seed: int, accuracy: Accuracy | None = None) -> Rows[InstrumentParams]:
+    """The instruments of a bench with ``n_cells`` emulated cells and ``n_temps`` thermistors.
+
+    Raises:
+        InputError: more cells or sensors than a record holds, or a step that is not positive.
+    """
+    chosen = accuracy or Accuracy()
+    scalars = (chosen.pack_current, chosen.pack_voltage, chosen.link_voltage, chosen.supply)
+    problems = []
+    for what, found, most in (("cells", n_cells, CELLS), ("temperature sensors", n_temps, TEMPS)):
+        if not 1 <= found <= most:
+            problems.append(Problem(f"{what} of the instruments", expected=f"1 to {most}", found=str(found)))
+    if not all(channel.step > 0.0 for channel in (chosen.cell_voltage, chosen.temperature, *scalars)):
+        problems.append(Problem("step of an instrument", expected="more than 0"))
+    if problems:
+        raise InputError(problems)
+    made = zeros(InstrumentParams)
+    p = view(made)
+    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, stream_seed(seed, "instruments")
+    p.cell_step_v, p.cell_noise_v = chosen.cell_voltage.step, chosen.cell_voltage.noise
+    p.temp_step_k, p.temp_noise_k = chosen.temperature.step, chosen.temperature.noise
+    p.cell_steps_per_v, p.temp_steps_per_k = 1.0 / p.cell_step_v, 1.0 / p.temp_step_k
+    for i, channel in enumerate(scalars):
+        p.step[i], p.noise[i] = channel.step, channel.noise
+    return made
