@@ -192,11 +192,12 @@ def assemble(
     lowered, checks = lower_case(loaded, case, plugged)
     seed = model.seed
     chosen = tuple(plugged.model.dut.defects) + defects
-    dut = ReferenceBms(loaded.limits, plugged.bus, loaded.pack, chosen, task_ns=plugged.model.dut.period)
+    quantities = resolve(plugged.document, ("quantities",), plugged.model.quantities)
+    dut = ReferenceBms(loaded.limits, quantities, table.cells, table.temps, defects=chosen)
     soc = model.given.soc if model.given.soc_in_memory is None else model.given.soc_in_memory
-    bench = _virtual(loaded, plugged, dut, dut.memory(soc), seed)
+    bench = _virtual(loaded, plugged, dut, dut.nvm_for(soc), seed)
     fixed, states = _bench_half(loaded, plugged, lowered, checks, seed)
-    identity = {**dut.identity(), "defects": ", ".join(chosen)}
+    identity = dut.identity()
     sink = _sink(loaded, case, plugged, record, checks, identity, clock)
     # a bound for runs whose steps never end: preparation, steps, waits and the slowest reaction
     longest = model.given.within + (model.duration or _longest(lowered))
@@ -227,15 +228,16 @@ def _clock(clock: str, speed: float) -> Clock:
 def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, seed: int) -> Bench:
     fixed = zeros(WorldParams)
     p = np.asarray(fixed)[0]
-    p["dt_ns"], p["dut_period_ns"] = loaded.model.tick, plugged.model.dut.period
-    p["dut_phase_ns"] = plugged.model.dut.phase
+    phase_ns = plugged.model.dut.phase
+    p["dt_ns"], p["dut_period_ns"] = loaded.model.tick, dut.period_ns
+    p["dut_phase_ns"] = dut.phase_ns if phase_ns is None else phase_ns
     p["bus"] = np.asarray(bus.params(plugged.model.bit_rate))[0]
     p["harness"] = np.asarray(
-        harness.params(loaded.table.cells, loaded.table.temps, stream_seed(seed, "harness"))
+        harness.params(loaded.table.cells, loaded.table.temps, seed)
     )[0]
     p["instruments"] = np.asarray(
         instruments.params(
-            loaded.table.cells, loaded.table.temps, stream_seed(seed, "instruments"), loaded.model.tick
+            loaded.table.cells, loaded.table.temps, seed
         )
     )[0]
     return VirtualBench(fixed, zeros(World), dut, nvm)
@@ -257,9 +259,11 @@ def _bench_half(
         "observe": observe.params(table, request.id, np.asarray(fault_params)[0]["e2e"]["config"][line]),
         "timeline": lowered.timeline,
         "plant": plant.params(loaded.pack, stream_seed(seed, "plant.scatter"), table),
-        "twin": twin.params(loaded.pack, table, model.tick),
+        "twin": twin.params(loaded.pack, table),
         "compare": compare.params(table),
-        "plan": plan.params(table, list(loaded.pack.temperature_sensors.cells)),
+        "plan": plan.params(
+            table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
+        ),
         "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
@@ -279,7 +283,7 @@ def _bench_half(
         timeline=lowering.start_state(),
         plant=plant_state,
         twin=twin_state,
-        compare=zeros(compare.CompareState),
+        compare=compare.state(),
         restbus=zeros(restbus.RestbusState),
         safety=zeros(safety.SafetyState),
         checks=checks.state(),

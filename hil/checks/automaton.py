@@ -66,15 +66,14 @@ def _begin(s: CheckState, p: CheckParams, t: float, row: Floats) -> bool:
 @kernel
 def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, first: bool) -> int:
     done = 0
-    when = evaluate(p.program, s.stack, c.a_start, c.a_stop, 0, t, row)
-    then = evaluate(p.program, s.stack, c.b_start, c.b_stop, 0, t, row)
+    when = (np.nan, 0.0, 1.0, t, 0.0, np.nan)
+    then = when
     for i in range(c.instances):
         w = s.watch[c.first + i]
-        if i > 0 and c.a_each == 1:
+        if i == 0 or c.a_each == 1:
             when = evaluate(p.program, s.stack, c.a_start, c.a_stop, i, t, row)
-        if i > 0 and c.b_each == 1:
-            then = evaluate(p.program, s.stack, c.b_start, c.b_stop, i, t, row)
         if i == 0 or c.b_each == 1:
+            then = evaluate(p.program, s.stack, c.b_start, c.b_stop, i, t, row)
             _follow(w, then)
         if when[0] == 0.0 and when[2] == 0.0 and w.when_last == 0 and w.phase == _IDLE and w.possible_last == 0:
             continue
@@ -242,14 +241,12 @@ def _close(s: CheckState, c: Check, w: Watch, outcome: int, cause: int, t: float
 def _samples(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats) -> int:
     """One row of ``never``, ``always`` and the share of time; how many instances were violated for the first time."""
     done = 0
-    a = evaluate(p.program, s.stack, c.a_start, c.a_stop, 0, t, row)
     during = (1.0, 1.0, 1.0, t, 0.0, 0.0)
-    if c.b_stop > c.b_start:
-        during = evaluate(p.program, s.stack, c.b_start, c.b_stop, 0, t, row)
+    a = during
     for i in range(c.instances):
-        if i > 0 and c.a_each == 1:
+        if i == 0 or c.a_each == 1:
             a = evaluate(p.program, s.stack, c.a_start, c.a_stop, i, t, row)
-        if i > 0 and c.b_each == 1:
+        if c.b_stop > c.b_start and (i == 0 or c.b_each == 1):
             during = evaluate(p.program, s.stack, c.b_start, c.b_stop, i, t, row)
         done += _sample(s, c, s.watch[c.first + i], t, a, during)
     return done

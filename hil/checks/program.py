@@ -109,7 +109,15 @@ def evaluate(p: Program, s: Stack, start: int, stop: int, element: int, t_s: flo
             if depth > 0:
                 _store(s, depth - 1, top)
             depth += 1
-            top = _push(op, element, turn, t_s, row)
+            if code == _CONSTANT:
+                top = (op.number, op.number, op.number, -np.inf, 0.0, 0.0)
+            else:
+                since = t_s
+                if op.time_column >= 0:
+                    since = row[op.time_column + element * op.time_stride + turn * op.loop_time_stride]
+                    if np.isnan(since):
+                        since = t_s
+                top = _pushed(op, row[op.column + element * op.stride + turn * op.loop_stride], since)
         elif code == _LOOP:
             turn = 0
         elif code == _NEXT:
@@ -129,35 +137,28 @@ def evaluate(p: Program, s: Stack, start: int, stop: int, element: int, t_s: flo
     return top
 
 
-@kernel(inline=True)
+@kernel
 def _store(s: Stack, at: int, e: Entry) -> None:
     for i in range(6):
         s.entry[at, i] = e[i]
 
 
-@kernel(inline=True)
+@kernel
 def _load(s: Stack, at: int) -> Entry:
     return (s.entry[at, 0], s.entry[at, 1], s.entry[at, 2], s.entry[at, 3], s.entry[at, 4], s.entry[at, 5])
 
 
-@kernel(inline=True)
-def _push(op: Op, element: int, turn: int, t_s: float, row: Floats) -> Entry:
-    if op.code == _CONSTANT:
-        return (op.number, op.number, op.number, -np.inf, 0.0, 0.0)
-    value = row[op.column + element * op.stride + turn * op.loop_stride]
-    since = t_s
-    if op.time_column >= 0:
-        since = row[op.time_column + element * op.time_stride + turn * op.loop_time_stride]
-        if np.isnan(since):
-            since = t_s
-    if op.code == _COLUMN:
-        if np.isnan(value):
-            return (value, -np.inf, np.inf, since, op.time_u_s, 0.0)
-        return (value, value - op.u, value + op.u, since, op.time_u_s, 0.0)
-    return _against(op.code, value, op.u, op.number, since, op.time_u_s)
+@kernel
+def _pushed(op: Op, value: float, since: float) -> Entry:
+    """The entry of a column, or of a column compared with a constant."""
+    if op.code != _COLUMN:
+        return _against(op.code, value, op.u, op.number, since, op.time_u_s)
+    if np.isnan(value):
+        return (value, -np.inf, np.inf, since, op.time_u_s, 0.0)
+    return (value, value - op.u, value + op.u, since, op.time_u_s, 0.0)
 
 
-@kernel(inline=True)
+@kernel
 def _against(code: int, value: float, u: float, number: float, since: float, since_u: float) -> Entry:
     """A column compared with a constant, by the signed distance from the edge: by far the most frequent operation."""
     away = value - number
@@ -179,7 +180,7 @@ def _against(code: int, value: float, u: float, number: float, since: float, sin
     return (1.0 if away > 0.0 else 0.0, 1.0 if away > u else 0.0, 1.0 if away > -u else 0.0, since, since_u, away)
 
 
-@kernel(inline=True)
+@kernel
 def _unary(code: int, e: Entry) -> Entry:
     value, low, high, since, since_u, distance = e
     if code == _NEG:
@@ -190,7 +191,7 @@ def _unary(code: int, e: Entry) -> Entry:
     return (1.0 - value, 1.0 - high, 1.0 - low, since, since_u, -distance)
 
 
-@kernel(inline=True)
+@kernel
 def _binary(code: int, a: Entry, b: Entry) -> Entry:
     if code >= _LT:
         return _relation(code, a, b)
@@ -199,7 +200,7 @@ def _binary(code: int, a: Entry, b: Entry) -> Entry:
     return _arithmetic(code, a, b)
 
 
-@kernel(inline=True)
+@kernel
 def _relation(code: int, a: Entry, b: Entry) -> Entry:
     since, since_u = a[3], a[4]
     if b[3] > since or (b[3] == since and b[4] > since_u):
@@ -221,13 +222,13 @@ def _relation(code: int, a: Entry, b: Entry) -> Entry:
     return _held(a[0] <= b[0], a[2] <= b[1], a[1] <= b[2], since, since_u, b[0] - a[0])
 
 
-@kernel(inline=True)
+@kernel
 def _held(value: bool, low: bool, high: bool, since: float, since_u: float, distance: float) -> Entry:
     """The entry of a known condition."""
     return (1.0 if value else 0.0, 1.0 if low else 0.0, 1.0 if high else 0.0, since, since_u, distance)
 
 
-@kernel(inline=True)
+@kernel
 def _logic(both: bool, a: Entry, b: Entry) -> Entry:
     """``and`` when ``both``, else ``or``: one is the other with true and false exchanged."""
     decides = 0.0 if both else 1.0
@@ -253,7 +254,7 @@ def _logic(both: bool, a: Entry, b: Entry) -> Entry:
     return (value, low, high, since, since_u, distance)
 
 
-@kernel(inline=True)
+@kernel
 def _arithmetic(code: int, a: Entry, b: Entry) -> Entry:
     since, since_u = a[3], a[4]
     if b[3] > since or (b[3] == since and b[4] > since_u):

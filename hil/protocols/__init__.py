@@ -1,1 +1,1 @@
-"""Byte formats and curves that both sides of a wire must agree on, shared by drivers, emulators and simulated devices."""
+"""Byte formats and curves that both sides of a wire must agree on: drivers, emulators and simulated devices."""

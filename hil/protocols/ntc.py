@@ -1,9 +1,9 @@
 """The pack's thermistors: resistance of a 10 kohm NTC over temperature, both ways.
 
-Both sides of the thermistor wire need the same curve: the bench turns a temperature into the resistance it emulates, the
-limiter and the instruments turn it back, the BMS evaluates the divider. The B equation, R = R25 exp(B (1/T - 1/T25)) with
-T in kelvin, is what data sheets state for such sensors (IEC 60539-1, 3.1). Outside -60 .. 200 degC both ways hold at the
-end of the range, so that a broken wire reads -60 degC and a short 200 degC: beyond any limit, yet finite.
+Both sides of the thermistor wire need the same curve: the bench turns a temperature into the resistance it emulates,
+the limiter turns it back, the BMS evaluates the divider. The B equation, R = R25 exp(B (1/T - 1/T25)) with T in kelvin,
+is what data sheets state for such sensors (IEC 60539-1, 3.1). Outside -60 .. 200 degC both ways hold at the end of the
+range, so that a broken wire reads -60 degC and a short 200 degC: beyond any limit, yet finite.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def ohm_of(degc: float) -> float:
 
 @kernel
 def degc_of(ohm: float) -> float:
-    """Temperature in degC at ``ohm``: the inverse of ``ohm_of``; 0 and below is hottest, infinity coldest, NaN stays NaN."""
+    """Temperature in degC at ``ohm``: the inverse of ``ohm_of``. Up to 0 is hottest, infinity coldest, NaN stays NaN."""
     if ohm != ohm:
         return ohm
     if ohm <= 0.0:

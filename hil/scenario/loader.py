@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hil.errors import InputError, Problem
 from hil.files import Document, KeyPath, load_model, resolve
-from hil.files.limits import LimitsModel, load_limits
+from hil.files.limits import BmsLimits, load_limits
 from hil.files.pack import PackModel, load_pack
 from hil.image import Table, table
 from hil.scenario.cases import Case, expand, unused
@@ -29,7 +29,7 @@ class Loaded:
     document: Document
     pack: PackModel
     pack_path: Path
-    limits: LimitsModel
+    limits: BmsLimits
     limits_path: Path
     table: Table
     cases: list[Case]
@@ -67,7 +67,7 @@ def load(path: Path) -> Loaded:
     errors = Collector()
     pack_path = limits_path = path
     pack: PackModel | None = None
-    limits: LimitsModel | None = None
+    limits: BmsLimits | None = None
     with errors.collecting():
         pack_path = resolve(document, ("pack",), model.pack)
         pack = load_pack(pack_path)

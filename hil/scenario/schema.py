@@ -171,8 +171,7 @@ class DutFile(Strict):
 
     level: Literal["L0"] = "L0"
     defects: list[str] = Field(default_factory=list)
-    phase: Duration = Field(3_000_000, description="task activation after the tick")
-    period: Duration = 10_000_000
+    phase: Duration | None = Field(None, description="task activation after the tick; default: the limits file's")
 
 
 class ChannelUncertainty(Strict):

@@ -106,12 +106,17 @@ def forget(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams, curr
 
 @kernel
 def lose(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams) -> None:
-    """The current over ``m.dt_s`` was not measured: sigma of the charge moved grows with the time lost, not its root."""
+    """The current over ``m.dt_s`` was not measured, so charge, polarisation and hysteresis have moved unseen.
+
+    The sigma of the charge grows with the time lost, not with its root: a current that is not seen does not average out.
+    """
     until_s = s.lost_s + m.dt_s
     rate = p.lost_sigma_a / mp.capacity_c
     s.cov[SOC, SOC] += (until_s * until_s - s.lost_s * s.lost_s) * rate * rate
     for i in range(V1, H):
         s.cov[i, i] += p.rest_sigma_v * p.rest_sigma_v * m.dt_s
+    turned = 1.0 - math.exp(-2.0 * m.gamma[mp.n_zones] * rate * m.dt_s)
+    s.cov[H, H] += max(p.h_sigma * p.h_sigma - s.cov[H, H], 0.0) * turned
     s.lost_s = until_s
 
 

@@ -1,167 +1,245 @@
-"""A deterministic classic CAN bus: arbitration by identifier, frame times by exact length with stuffing.
+"""A classic CAN bus in virtual time: arbitration, exact frame lengths with stuff bits, and nothing else.
 
-Source: ISO 11898-1 (frame format, bit stuffing, CRC-15 polynomial 0x4599, intermission of 3 bits).
+Frames handed over wait until the bus is free; then the lowest identifier among those waiting wins, as the wired AND of
+the arbitration field decides it (ISO 11898-1, 10.4): an 11-bit frame beats a 29-bit one with the same leading 11 bits,
+equal identifiers go in the order they were handed over. A frame's length is counted from its bits: header, payload and
+CRC-15 with every stuff bit, then CRC delimiter, acknowledge and end of frame. Three bits of intermission follow.
+
+Every frame is acknowledged and none is corrupted: errors on the wire are the business of the frame faults.
 """
 
 from typing import Annotated
 
 import numpy as np
 
-from hil.kernel import I64, Bytes, Ints, Rows, kernel, zeros
+from hil.errors import InputError, Problem
+from hil.kernel import I64, Ints, Ints32, Rows, kernel, view, zeros
 from hil.tick import FRAMES, Frame, FrameBits, Frames
 
-QUEUE = 256
-BITS = 160  # an extended frame of 8 bytes has 118 bits before stuffing
-EXTENDED, UNUSABLE = int(FrameBits.EXTENDED), int(FrameBits.LOST | FrameBits.ERROR)
-TAIL_BITS = 10  # CRC delimiter, acknowledge slot and delimiter, end of frame: never stuffed
-INTERMISSION_BITS = 3
+QUEUE = 128  # frames that can wait, all nodes together
+LONGEST = 8  # payload bytes of a classic frame
+INTERMISSION = 3  # recessive bits between frames (ISO 11898-1, 10.4.6)
+TAIL = 10  # CRC delimiter, ACK slot, ACK delimiter, 7 bits end of frame: never stuffed
+HEADER = 19  # SOF, 11 identifier bits, RTR, IDE, r0, 4 DLC bits
+HEADER_EXTENDED = 39  # SOF, 11, SRR, IDE, 18, RTR, r1, r0, 4
+CRC_BITS = 15
+POLYNOMIAL = 0x4599  # x15 + x14 + x10 + x8 + x7 + x4 + x3 + 1 (ISO 11898-1, 10.4.2.6)
+IDLE = 4  # stuffing state after one recessive bit, see ``_stuffed``
+EXTENDED = int(FrameBits.EXTENDED)
+REFUSED = int(FrameBits.FD) | int(FrameBits.BITRATE_SWITCH) | int(FrameBits.ERROR)
+LOST = int(FrameBits.LOST)
 
 
 class BusParams:
-    """``bit_ns``: length of one bit."""
+    """Bit rate, how many frames may wait, and the tables that count bits a byte at a time."""
 
-    bit_ns: I64
+    bit_rate: I64  # bit/s
+    depth: I64  # frames that may wait, at most QUEUE
+    crc: Annotated[Ints32, 256]  # CRC-15 of one byte
+    stuff: Annotated[Ints32, 2048]  # [state * 256 + byte] -> stuff bits * 8 + next state
 
 
 class BusState:
-    """Frames waiting at their controllers, and when the bus gets free."""
+    """The frames that wait and the one on the wire; all zero at the start."""
 
-    n: I64
-    free_ns: I64
-    busy_ns: I64  # total time the bus was not idle, frames and intermissions
-    offered: I64  # sequence number of the next frame
-    overflowed: I64  # frames that found no room
-    sequence: Annotated[Ints, QUEUE]
-    bits: Annotated[Ints, QUEUE]
-    frame: Annotated[Rows[Frame], QUEUE]
-    scratch: Annotated[Bytes, BITS]
-
-
-def params(bit_rate: int = 500_000) -> Rows[BusParams]:
-    """``bit_rate`` in bit/s. Raises ValueError when a bit is no whole number of nanoseconds."""
-    if bit_rate <= 0 or 1_000_000_000 % bit_rate:
-        raise ValueError(f"a bit of {bit_rate} bit/s is no whole number of nanoseconds")
-    made = zeros(BusParams)
-    np.asarray(made)[0]["bit_ns"] = 1_000_000_000 // bit_rate
-    return made
+    now_ns: I64  # advanced up to here
+    busy_ns: I64  # bit time used up to now_ns: frames and intermissions
+    free_ns: I64  # end of the last intermission
+    used_ns: I64  # bit time used up to free_ns
+    sending: I64  # 1 while ``wire`` holds a frame
+    end_ns: I64  # end of that frame
+    n: I64  # frames waiting
+    order: I64  # frames taken so far
+    sent: I64  # frames that have ended
+    overflow: I64  # frames that found no room to wait
+    refused: I64  # frames this bus cannot carry: FD, error flag, payload over 8 bytes, identifier out of range
+    ready_ns: Annotated[Ints, QUEUE]
+    rank: Annotated[Ints, QUEUE]
+    place: Annotated[Ints, QUEUE]
+    waiting: Annotated[Rows[Frame], QUEUE]
+    wire: Annotated[Rows[Frame], 1]
 
 
 @kernel
-def put_bits(out: Bytes, at: int, value: int, count: int) -> int:
-    """Append ``count`` bits of ``value``, most significant first; returns the new length."""
-    for i in range(count):
-        out[at + i] = (value >> (count - 1 - i)) & 1
-    return at + count
-
-
-@kernel
-def unstuffed(frame: Frame, out: Bytes) -> int:
-    """The frame's bits from start of frame to the last CRC bit; returns how many."""
-    n = put_bits(out, 0, 0, 1)
+def frame_bits(p: BusParams, frame: Frame) -> int:
+    """Bits of a classic data frame on the wire, stuff bits included, from start of frame to end of frame."""
+    # The header is filled up with leading bits to whole bytes: zeros for the CRC, whose register starts at zero, and
+    # alternating bits ending in a recessive one for stuffing, which is what an idle bus looks like.
+    name = np.int64(frame.id)  # a header of 39 bits does not fit the field's own type
     if frame.bits & EXTENDED:
-        n = put_bits(out, n, frame.id >> 18, 11)
-        n = put_bits(out, n, 3, 2)
-        n = put_bits(out, n, frame.id & 0x3FFFF, 18)
-        n = put_bits(out, n, 0, 3)
+        head = ((name >> 18) << 27) | (3 << 25) | ((name & 0x3FFFF) << 7) | frame.dlc
+        n_head, fill, length = 5, 1 << 39, HEADER_EXTENDED
     else:
-        n = put_bits(out, n, frame.id, 11)
-        n = put_bits(out, n, 0, 3)
-    n = put_bits(out, n, frame.dlc, 4)
-    for i in range(min(frame.dlc, 8)):
-        n = put_bits(out, n, int(frame.payload[i]), 8)
-    crc = 0
-    for i in range(n):
-        top = int(out[i]) ^ ((crc >> 14) & 1)
-        crc = (crc << 1) & 0x7FFF
-        if top:
-            crc ^= 0x4599
-    return put_bits(out, n, crc, 15)
+        head = (name << 7) | frame.dlc
+        n_head, fill, length = 3, 21 << 19, HEADER
+    crc, state, stuffed = 0, IDLE, 0
+    for i in range(n_head):
+        shift = 8 * (n_head - 1 - i)
+        crc = ((crc << 8) ^ p.crc[((crc >> 7) ^ (head >> shift)) & 0xFF]) & 0x7FFF
+        found = p.stuff[state * 256 + (((head | fill) >> shift) & 0xFF)]
+        stuffed, state = stuffed + (found >> 3), found & 7
+    for i in range(frame.dlc):
+        byte = np.int64(frame.payload[i])
+        crc = ((crc << 8) ^ p.crc[((crc >> 7) ^ byte) & 0xFF]) & 0x7FFF
+        found = p.stuff[state * 256 + byte]
+        stuffed, state = stuffed + (found >> 3), found & 7
+    # The CRC's last 7 bits and one filling bit that ends the run, so that it never makes a stuff bit itself.
+    found = p.stuff[state * 256 + (crc >> 7)]
+    stuffed, state = stuffed + (found >> 3), found & 7
+    stuffed += p.stuff[state * 256 + ((crc & 0x7F) << 1 | (~crc & 1))] >> 3
+    return int(length + 8 * frame.dlc + CRC_BITS + stuffed + TAIL)
 
 
 @kernel
-def frame_bits(frame: Frame, scratch: Bytes) -> int:
-    """Bits on the wire from start to end of frame, stuff bits included, intermission not."""
-    n = unstuffed(frame, scratch)
-    stuffed, run, last = 0, 0, 2
-    for i in range(n):
-        bit = int(scratch[i])
-        run = run + 1 if bit == last else 1
-        last = bit
-        if run == 5:
-            stuffed += 1
-            last = 1 - bit
-            run = 1
-    return n + stuffed + TAIL_BITS
+def duration_ns(p: BusParams, bits: int) -> int:
+    """Time of so many bits, to the nearest ns."""
+    return (bits * 1_000_000_000 + p.bit_rate // 2) // p.bit_rate
 
 
 @kernel
-def rank(frame: Frame) -> int:
-    """Arbitration order: lower wins. An extended frame loses against a standard one of the same first 11 bits."""
+def rank_of(frame: Frame) -> int:
+    """Arbitration order, lowest wins: 11 bits, then RTR/SRR and IDE (recessive in a 29-bit frame), then 18 bits."""
     if frame.bits & EXTENDED:
         return ((frame.id >> 18) << 19) | (1 << 18) | (frame.id & 0x3FFFF)
     return frame.id << 19
 
 
 @kernel
-def copy_into(source: Frame, target: Frame) -> None:
-    """All fields of one frame."""
-    target.t_ns, target.id, target.bits = source.t_ns, source.id, source.bits
-    target.dlc, target.source = source.dlc, source.source
-    for i in range(8):
-        target.payload[i] = source.payload[i]
+def is_carried(frame: Frame) -> bool:
+    """True for what a classic bus can carry."""
+    highest = 0x1FFFFFFF if frame.bits & EXTENDED else 0x7FF
+    return frame.bits & REFUSED == 0 and 0 <= frame.dlc <= LONGEST and 0 <= frame.id <= highest
+
+
+@kernel
+def put(target: Rows[Frame], index: int, frame: Frame) -> None:
+    """Copy a whole frame, payload beyond its length included."""
+    target[index] = frame  # type: ignore[index]  # arrays of records take a record as a value
 
 
 @kernel
 def offer(s: BusState, p: BusParams, frames: Frames) -> None:
-    """Hand frames to their controllers at their ``t_ns``; frames marked lost are never sent."""
+    """Queue ``frames``, each ready from its ``t_ns`` on, at the earliest from the instant the bus has been advanced to.
+
+    Frames marked LOST never reach the wire. A full queue drops the newcomer and counts it in ``overflow``; what classic
+    CAN cannot carry is counted in ``refused``.
+    """
     for i in range(frames.n):
         frame = frames.slot[i]
-        if frame.bits & UNUSABLE:
+        if frame.bits & LOST:
             continue
-        if s.n >= QUEUE:
-            s.overflowed += 1
-            continue
-        copy_into(frame, s.frame[s.n])
-        s.bits[s.n] = frame_bits(frame, s.scratch)
-        s.sequence[s.n] = s.offered
-        s.offered += 1
-        s.n += 1
+        if not is_carried(frame):
+            s.refused += 1
+        elif s.n >= p.depth:
+            s.overflow += 1
+        else:
+            put(s.waiting, s.n, frame)
+            s.ready_ns[s.n] = max(frame.t_ns, s.now_ns)
+            s.rank[s.n] = rank_of(frame)
+            s.place[s.n] = s.order
+            s.n += 1
+            s.order += 1
 
 
 @kernel
 def winner(s: BusState, start_ns: int) -> int:
-    """Index of the frame that wins the bus at ``start_ns``."""
-    best, best_rank = -1, 0
+    """Index of the waiting frame that wins an arbitration at ``start_ns``; -1 when none is ready."""
+    best = -1
     for i in range(s.n):
-        if s.frame[i].t_ns > start_ns:
+        if s.ready_ns[i] > start_ns:
             continue
-        own = rank(s.frame[i])
-        if best < 0 or own < best_rank or (own == best_rank and s.sequence[i] < s.sequence[best]):
-            best, best_rank = i, own
+        if best < 0 or s.rank[i] < s.rank[best]:
+            best = i
+        elif s.rank[i] == s.rank[best]:
+            earlier = s.ready_ns[i] < s.ready_ns[best]
+            if earlier or (s.ready_ns[i] == s.ready_ns[best] and s.place[i] < s.place[best]):
+                best = i
     return best
 
 
 @kernel
+def start_next(s: BusState, p: BusParams, until_ns: int) -> bool:
+    """Put the winner of the next arbitration on the wire, if that is before ``until_ns``."""
+    if s.n == 0:
+        return False
+    start_ns = s.ready_ns[0]
+    for i in range(1, s.n):
+        start_ns = min(start_ns, s.ready_ns[i])
+    start_ns = max(start_ns, s.free_ns)
+    if start_ns >= until_ns:  # a frame handed over at until_ns may still take part
+        return False
+    best = winner(s, start_ns)
+    put(s.wire, 0, s.waiting[best])
+    last = s.n - 1
+    if best != last:
+        put(s.waiting, best, s.waiting[last])
+        s.ready_ns[best], s.rank[best], s.place[best] = s.ready_ns[last], s.rank[last], s.place[last]
+    s.n = last
+    bits = frame_bits(p, s.wire[0])
+    s.end_ns = start_ns + duration_ns(p, bits)
+    s.free_ns = start_ns + duration_ns(p, bits + INTERMISSION)
+    s.used_ns += s.free_ns - start_ns
+    s.sending = 1
+    return True
+
+
+@kernel
 def advance(s: BusState, p: BusParams, until_ns: int, out: Frames) -> None:
-    """Append to ``out`` every frame whose end lies at or before ``until_ns``; ``t_ns`` becomes its end."""
-    while s.n > 0:
-        earliest = s.frame[0].t_ns
-        for i in range(1, s.n):
-            earliest = min(earliest, s.frame[i].t_ns)
-        start_ns = max(s.free_ns, earliest)
-        chosen = winner(s, start_ns)
-        end_ns = start_ns + s.bits[chosen] * p.bit_ns
-        if end_ns > until_ns:
-            return
-        if out.n < FRAMES:
-            copy_into(s.frame[chosen], out.slot[out.n])
-            out.slot[out.n].t_ns = end_ns
-            out.n += 1
-        else:
+    """Append to ``out`` every frame whose end lies at or before ``until_ns``, in order, ``t_ns`` = end of frame.
+
+    All frames handed over before ``until_ns`` must have been offered. Advancing in several pieces gives what advancing
+    once gives. A full ``out`` counts the frame in its ``lost``. ``busy_ns`` is exact at ``until_ns``.
+    """
+    while True:
+        if s.sending == 0 and not start_next(s, p, until_ns):
+            break
+        if s.end_ns > until_ns:
+            break
+        s.sending = 0
+        s.sent += 1
+        if out.n >= FRAMES:
             out.lost += 1
-        s.free_ns = end_ns + INTERMISSION_BITS * p.bit_ns
-        s.busy_ns += s.free_ns - start_ns
-        s.n -= 1
-        if chosen != s.n:
-            copy_into(s.frame[s.n], s.frame[chosen])
-            s.bits[chosen], s.sequence[chosen] = s.bits[s.n], s.sequence[s.n]
+            continue
+        put(out.slot, out.n, s.wire[0])
+        out.slot[out.n].t_ns = s.end_ns
+        out.n += 1
+    s.now_ns = max(s.now_ns, until_ns)
+    s.busy_ns = s.used_ns - max(s.free_ns - s.now_ns, 0)
+
+
+def params(bit_rate: int = 500_000, depth: int = QUEUE) -> Rows[BusParams]:
+    """A bus of ``bit_rate`` bit/s (500 kbit/s is the usual rate of a vehicle's powertrain bus) of ``depth`` waiting frames.
+
+    Raises:
+        InputError: a bit rate classic CAN does not have (10 kbit/s to 1 Mbit/s), a depth outside 1 .. QUEUE.
+    """
+    if not 10_000 <= bit_rate <= 1_000_000:
+        raise InputError(Problem("bit rate of the bus", expected="10000 to 1000000 bit/s", found=str(bit_rate)))
+    if not 1 <= depth <= QUEUE:
+        raise InputError(Problem("depth of the bus queue", expected=f"1 to {QUEUE} frames", found=str(depth)))
+    made = zeros(BusParams)
+    p = view(made)
+    p.bit_rate, p.depth = bit_rate, depth
+    p.crc[:] = [_crc_of_byte(byte) for byte in range(256)]
+    p.stuff[:] = [_stuffed(state, byte) for state in range(8) for byte in range(256)]
+    return made
+
+
+def _crc_of_byte(byte: int) -> int:
+    crc = byte << 7
+    for _ in range(8):
+        crc = (crc << 1) ^ (POLYNOMIAL if crc & 0x4000 else 0)
+        crc &= 0x7FFF
+    return crc
+
+
+def _stuffed(state: int, byte: int) -> int:
+    """State = 4 * last bit on the wire + length of its run - 1; a run of five is ended at once by the stuff bit."""
+    last, run, count = state >> 2, (state & 3) + 1, 0
+    for shift in range(7, -1, -1):
+        bit = byte >> shift & 1
+        run = run + 1 if bit == last else 1
+        last = bit
+        if run == 5:
+            last, run, count = 1 - bit, 1, count + 1
+    return count * 8 + last * 4 + run - 1

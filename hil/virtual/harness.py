@@ -4,8 +4,8 @@ One sense wire more than cells. Wire i joins tap i of the stack to the front end
 resistors sit between the ends of neighbouring wires; behind each end a filter resistor leads to the converter's pin.
 Between neighbouring pins there is the input resistance, which matters only where a wire is open: the pin then floats
 between its neighbours, and the open-wire test current, driven into every pin while it is sampled, moves it. Kirchhoff's
-current law at the wire ends is one tridiagonal system per chain of coupled wires. Undisturbed wires are not solved: equal
-shifts cancel in a cell's reading.
+current law at the wire ends is one tridiagonal system per chain of coupled wires. Undisturbed wires are not solved:
+equal shifts cancel in a cell's reading.
 
 All is settled at the sample: filters are fast against the time since the bench changed its outputs.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 
 from hil.errors import InputError, Problem
-from hil.kernel import F64, I64, Floats, Ints32, Rows, kernel, normal, stream_seed, view, zeros
+from hil.kernel import F64, I64, Floats, Ints32, Rows, kernel, normal, view, zeros
 from hil.tick import CELLS, SWITCHES, TEMPS, WIRES, DutInputs, OpenWireTest, Pins
 
 NO_CODE = 65535  # what a cleared result register of an LTC68xx holds; stands for an unknown input
@@ -104,7 +104,7 @@ class HarnessState:
 @kernel
 def _joined(pins: Pins, bleed: Ints32, c: int) -> bool:
     """Whether wires c and c + 1 influence each other."""
-    return bleed[c] != 0 or pins.sense_open[c] != 0 or pins.sense_open[c + 1] != 0
+    return bool(bleed[c] | pins.sense_open[c] | pins.sense_open[c + 1])
 
 
 @kernel
@@ -236,7 +236,9 @@ def params(
     front_end: FrontEnd | None = None,
     sensors: Sensors | None = None,
 ) -> Rows[HarnessParams]:
-    """The wires of a pack; systematic errors are drawn once from the run's ``seed`` and stay for the run.
+    """The wires of a pack; systematic errors are drawn once and stay for the run.
+
+    ``seed`` is that of the harness's own random stream.
 
     Raises:
         InputError: more cells or sensors than a record holds, or a resistance or step that is not positive.
@@ -246,7 +248,7 @@ def params(
     _refuse(n_cells, n_temps, fe, sn, scalars)
     made = zeros(HarnessParams)
     p = view(made)
-    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, stream_seed(seed, "harness")
+    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, seed
     p.wire_s, p.bleed_s, p.input_s = 1.0 / fe.sense_wire_ohm, 1.0 / fe.bleed_ohm, 1.0 / fe.input_ohm
     p.filter_ohm, p.test_a, p.common_v = fe.filter_ohm, fe.test_current_a, fe.sense_wire_ohm + fe.filter_ohm
     p.code_max, p.noise_codes = fe.code_max, fe.noise_v / fe.code_v

@@ -11,7 +11,6 @@ from hil.virtual.bms.record import (
     BmsState,
     ComConfig,
     ComState,
-    Dtc,
     Message,
     Request,
     Slot,
@@ -164,7 +163,7 @@ def fill_slow(s: BmsState, c: BmsConfig, due: int) -> None:
 def due_messages(s: BmsState, c: BmsConfig) -> int:
     """Bit set of the messages of this activation: cyclic ones, changed trouble codes, limits that fall to or leave zero."""
     due = 0
-    for message in range(int(Message.REQUEST)):
+    for message in range(REQUEST_MESSAGE):
         if c.period[message] > 0 and s.activation % c.period[message] == c.phase[message]:
             due |= 1 << message
     word = 0
@@ -174,10 +173,10 @@ def due_messages(s: BmsState, c: BmsConfig) -> int:
         word |= level << d
     if word != s.dtc_word:
         s.dtc_word = word
-        due |= 1 << int(Message.DTC)
+        due |= 1 << Message.DTC
     greatest = max(s.discharge_limit_ma, s.charge_limit_ma)
     if (greatest == 0) != (s.limit_sent == 0):
-        due |= 1 << int(Message.LIMITS)
+        due |= 1 << Message.LIMITS
     if (due >> Message.LIMITS) & 1 != 0:
         s.limit_sent = greatest
     return due

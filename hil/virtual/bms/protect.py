@@ -10,6 +10,8 @@ from hil.virtual.bms.record import DTC_COUNT, UNKNOWN_DC, BmsConfig, BmsState, D
 from hil.virtual.bms.rules import above, below, debounced, div_round, is_charging, slow
 from hil.virtual.bms.vectors import copy_codes, find_open_wire, scan_cells, scan_sensors
 
+PULL_UP, PULL_DOWN = int(OpenWireTest.PULL_UP), int(OpenWireTest.PULL_DOWN)
+
 
 @kernel
 def confirm(s: BmsState, d: int) -> None:
@@ -93,9 +95,9 @@ def read_image(s: BmsState, c: BmsConfig, wires: DutInputs) -> None:
 @kernel
 def read_open_wire(s: BmsState, c: BmsConfig, wires: DutInputs) -> None:
     """The codes under the test current: pull-up is kept, pull-down is compared with it."""
-    if s.open_wire_test == OpenWireTest.PULL_UP:
+    if s.open_wire_test == PULL_UP:
         copy_codes(wires.cell_code, c.n_cells, s.pulled_up)
-    elif s.open_wire_test == OpenWireTest.PULL_DOWN:
+    elif s.open_wire_test == PULL_DOWN:
         threshold = c.msl[Dtc.OPEN_WIRE] * 10
         s.open_wire = find_open_wire(s.pulled_up, wires.cell_code, c.n_cells, threshold)
         s.open_wire_fresh = 1
@@ -107,8 +109,8 @@ def next_open_wire_test(s: BmsState, c: BmsConfig) -> int:
     if s.activation % c.image_every != 0:
         return 0
     if (s.activation // c.image_every) % 2 == 0:
-        return int(OpenWireTest.PULL_UP)
-    return int(OpenWireTest.PULL_DOWN)
+        return PULL_UP
+    return PULL_DOWN
 
 
 @kernel
