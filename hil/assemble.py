@@ -236,9 +236,7 @@ def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, se
         harness.params(loaded.table.cells, loaded.table.temps, seed)
     )[0]
     p["instruments"] = np.asarray(
-        instruments.params(
-            loaded.table.cells, loaded.table.temps, seed
-        )
+        instruments.params(loaded.table.cells, loaded.table.temps, seed, loaded.model.tick)
     )[0]
     return VirtualBench(fixed, zeros(World), dut, nvm)
 

@@ -1,9 +1,10 @@
 """The limits file of a BMS: tiers, debounce, delays and the source of each, in one language-neutral place.
 
-The Python BMS is configured from it, scenarios resolve ``limits.<entry>.<key>`` from it through ``lookup``, and the C table
-is generated from it. A reaction budget is always computed (``budget_ns``), never written.
+The Python BMS is configured from it, scenarios resolve ``limits.<entry>.<key>`` from it through ``lookup``, and the C
+table is generated from it. A reaction budget is always computed (``budget_ns``), never written.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,8 +92,9 @@ class SensorBand(Timing):
 
 
 class WeldCheck(Strict):
-    """After opening and ``settle`` the link must be ``below`` (share of the pack) away from the pack; before precharge it
-    must not ``rise`` by that share."""
+    """``settle`` after opening the link must have left the pack's voltage by more than ``below``, a share of it; before
+    precharge it must not ``rise`` by that share.
+    """
 
     settle: Duration
     below: Share
@@ -149,7 +151,7 @@ class Limits(Strict):
 
 def _rising(name: str, entry: Any, keys: tuple[str, ...]) -> list[Problem]:
     values = [getattr(entry, key) for key in keys]
-    if all(a <= b for a, b in zip(values, values[1:], strict=False)):
+    if all(a <= b for a, b in pairwise(values)):
         return []
     return [Problem(name, expected=" <= ".join(keys), found=", ".join(f"{v:g}" for v in values))]
 
@@ -261,7 +263,10 @@ def load_limits(path: Path | str) -> BmsLimits:
 
 
 def budget_ns(entry: Timing, tick_ns: int) -> int:
-    """Time a reaction may take, fault at the pin to open poles: debounce + delay + actuator + bus period + 2 ticks + margin."""
+    """Time a reaction may take from the fault at the pin to open poles, ns.
+
+    Debounce + delay + actuator + bus period + 2 ticks + margin.
+    """
     return entry.debounce + entry.delay + entry.actuator + entry.bus_period + 2 * tick_ns + entry.margin
 
 
@@ -285,7 +290,7 @@ def _values(model: BmsLimits) -> dict[str, tuple[float, str]]:
 
 
 def names(model: BmsLimits) -> tuple[str, ...]:
-    """Every name ``lookup`` knows, in the file's order: ``cell_ov.MSL`` ... ``cell_ov.budget`` ... ``precharge.timeout``."""
+    """Every name ``lookup`` knows: ``cell_ov.MSL`` ... ``precharge.timeout``, then the budgets: ``cell_ov.budget`` ..."""
     budgets = [f"{n}.budget" for n in Limits.model_fields if isinstance(getattr(model.limits, n), Timing)]
     return (*_values(model), *budgets)
 

@@ -27,7 +27,7 @@ def ohm_of(degc: float) -> float:
 
 @kernel
 def degc_of(ohm: float) -> float:
-    """Temperature in degC at ``ohm``: the inverse of ``ohm_of``. Up to 0 is hottest, infinity coldest, NaN stays NaN."""
+    """Temperature in degC at ``ohm``: the inverse of ``ohm_of``. Up to 0: hottest; infinity: coldest; NaN: NaN."""
     if ohm != ohm:
         return ohm
     if ohm <= 0.0:

@@ -105,6 +105,12 @@ def forget(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams, curr
 
 
 @kernel
+def blur(s: FilterState, i: int, sigma: float, keep: float) -> None:
+    """Let the variance of state ``i`` rise towards ``sigma`` squared, ``keep`` of the gap is left; it never falls."""
+    s.cov[i, i] += max(sigma * sigma - s.cov[i, i], 0.0) * (1.0 - keep)
+
+
+@kernel
 def lose(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams) -> None:
     """The current over ``m.dt_s`` was not measured, so charge, polarisation and hysteresis have moved unseen.
 
@@ -113,10 +119,12 @@ def lose(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams) -> Non
     until_s = s.lost_s + m.dt_s
     rate = p.lost_sigma_a / mp.capacity_c
     s.cov[SOC, SOC] += (until_s * until_s - s.lost_s * s.lost_s) * rate * rate
-    for i in range(V1, H):
-        s.cov[i, i] += p.rest_sigma_v * p.rest_sigma_v * m.dt_s
-    turned = 1.0 - math.exp(-2.0 * m.gamma[mp.n_zones] * rate * m.dt_s)
-    s.cov[H, H] += max(p.h_sigma * p.h_sigma - s.cov[H, H], 0.0) * turned
+    z = mp.n_zones
+    most1_v = p.lost_sigma_a * m.gain1_ohm[z] / (1.0 - m.decay1[z])
+    most2_v = p.lost_sigma_a * m.gain2_ohm[z] / (1.0 - m.decay2[z])
+    blur(s, V1, most1_v, m.decay1[z] * m.decay1[z])
+    blur(s, V2, most2_v, m.decay2[z] * m.decay2[z])
+    blur(s, H, p.h_sigma, math.exp(-2.0 * m.gamma[z] * rate * m.dt_s))
     s.lost_s = until_s
 
 

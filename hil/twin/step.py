@@ -152,18 +152,24 @@ def move(s: TwinState, p: TwinParams, t_ns: int) -> bool:
 
 @kernel
 def mean_residual(s: TwinState, p: TwinParams, row: Floats) -> float:
-    """Mean of measured less predicted over the known cells, V; one that lies far off counts as far as ``clip_v``."""
+    """Mean of measured less predicted over the known cells, V; NaN when none is known.
+
+    A cell further than ``clip_v`` from the last row's mean counts as that far; when most are, all of them have moved
+    and the mean is the plain one.
+    """
     f = s.filter
-    first = f.centre_v != f.centre_v
-    clip_v = np.inf if first else p.filter.clip_v
-    centre_v = 0.0 if first else f.centre_v
-    total, count = 0.0, 0
+    clip_v = p.filter.clip_v
+    clipped, whole, count, far = 0.0, 0.0, 0, 0
     for c in range(p.model.n_cells):
-        away = row[p.col_measured_cell_voltage + c] - s.predicted_v[c] - centre_v
-        if away == away:
-            total += min(max(away, -clip_v), clip_v)
+        residual = row[p.col_measured_cell_voltage + c] - s.predicted_v[c]
+        if residual == residual:
+            away = residual - f.centre_v
+            whole += residual
+            clipped += min(max(away, -clip_v), clip_v)
+            far += 1 if abs(away) > clip_v else 0
             count += 1
     if count == 0:
         return np.nan
-    f.centre_v = centre_v + total / count
+    first = f.centre_v != f.centre_v
+    f.centre_v = whole / count if first or 2 * far > count else f.centre_v + clipped / count
     return f.centre_v

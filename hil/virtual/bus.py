@@ -208,7 +208,7 @@ def advance(s: BusState, p: BusParams, until_ns: int, out: Frames) -> None:
 
 
 def params(bit_rate: int = 500_000, depth: int = QUEUE) -> Rows[BusParams]:
-    """A bus of ``bit_rate`` bit/s (500 kbit/s is the usual rate of a vehicle's powertrain bus) of ``depth`` waiting frames.
+    """A bus of ``bit_rate`` bit/s (500 kbit/s: the usual powertrain bus) on which ``depth`` frames can wait.
 
     Raises:
         InputError: a bit rate classic CAN does not have (10 kbit/s to 1 Mbit/s), a depth outside 1 .. QUEUE.

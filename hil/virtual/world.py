@@ -20,6 +20,7 @@ class World:
     bus: bus.BusState
     harness: harness.HarnessState
     heard: Frames  # frames that ended in this tick, all senders
+    busy_ns: I64  # bit time the bus had used when this tick began
     n_passed: I64  # how many of them the DUT has been given
     next_ns: I64  # next task activation of the DUT
     activation: I64  # number of that activation
@@ -124,8 +125,8 @@ def close_tick(w: World, p: WorldParams, link: Link, port: DutLink, until_ns: in
     pass_on(w, port)
     for i in range(len(link.bleed)):
         link.bleed[i] = port.wires_out.bleed[i]
-    instruments.read(p.instruments, until_ns, w.bus, link)
-    link.instruments.coolant_temperature_degc = link.pins.coolant_degc
+    instruments.read(p.instruments, until_ns, w.bus.busy_ns - w.busy_ns, link)
+    w.busy_ns = w.bus.busy_ns
 
 
 @kernel

@@ -2,10 +2,9 @@
 
 from hil.codec import e2e, raw
 from hil.kernel import Ints, Rows, kernel
-from hil.tick import Frame, Node, Switch
+from hil.tick import Frame, Node
 from hil.virtual.bms.record import (
     DTC_COUNT,
-    REQUESTS_A_STEP,
     UNKNOWN_DC,
     BmsConfig,
     BmsState,
@@ -35,7 +34,13 @@ SCAN_STEPS = 8  # activations of one full scan: 24 groups
 
 @kernel
 def read_requests(
-    states: Rows[ComState], fixed: Rows[ComConfig], frames: Rows[Frame], n: int, slots: Ints, status: Ints, request: Ints
+    states: Rows[ComState],
+    fixed: Rows[ComConfig],
+    frames: Rows[Frame],
+    n: int,
+    slots: Ints,
+    status: Ints,
+    request: Ints,
 ) -> int:
     """Judge every vehicle request among ``n`` frames; their E2E status and content in order, the result counts them."""
     line = fixed[0].protection[REQUEST_MESSAGE]
@@ -161,7 +166,7 @@ def fill_slow(s: BmsState, c: BmsConfig, due: int) -> None:
 
 @kernel
 def due_messages(s: BmsState, c: BmsConfig) -> int:
-    """Bit set of the messages of this activation: cyclic ones, changed trouble codes, limits that fall to or leave zero."""
+    """Bit set of the messages of this activation: cyclic, changed trouble codes, limits that fall to or leave zero."""
     due = 0
     for message in range(REQUEST_MESSAGE):
         if c.period[message] > 0 and s.activation % c.period[message] == c.phase[message]:

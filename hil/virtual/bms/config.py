@@ -13,37 +13,64 @@ from hil.tick import CELLS, TEMPS
 from hil.virtual.bms.record import BmsConfig, ComConfig, Dtc, Message, Slot
 
 NAMES = {
-    Message.STATE: "BMS_State", Message.PACK: "BMS_Pack", Message.DTC: "BMS_Dtc", Message.LIMITS: "BMS_Limits",
-    Message.SOC: "BMS_Soc", Message.MINMAX: "BMS_MinMax", Message.CELLS: "BMS_Cells",
-    Message.TEMPERATURES: "BMS_Temperatures", Message.ISOLATION: "BMS_Isolation", Message.IDENTITY: "BMS_Identity",
+    Message.STATE: "BMS_State",
+    Message.PACK: "BMS_Pack",
+    Message.DTC: "BMS_Dtc",
+    Message.LIMITS: "BMS_Limits",
+    Message.SOC: "BMS_Soc",
+    Message.MINMAX: "BMS_MinMax",
+    Message.CELLS: "BMS_Cells",
+    Message.TEMPERATURES: "BMS_Temperatures",
+    Message.ISOLATION: "BMS_Isolation",
+    Message.IDENTITY: "BMS_Identity",
     Message.REQUEST: "VEH_Request",
-}  # fmt: skip
+}
 
-# Slow messages go out in odd activations, so that nothing stands before the first frame of a scan, which begins in even ones.
+# Slow messages go out in odd activations, so that nothing comes before the first frame of a scan: it begins in even ones.
 PHASES = {
-    Message.DTC: 1, Message.LIMITS: 3, Message.SOC: 5, Message.MINMAX: 7, Message.TEMPERATURES: 1, Message.ISOLATION: 9,
+    Message.DTC: 1,
+    Message.LIMITS: 3,
+    Message.SOC: 5,
+    Message.MINMAX: 7,
+    Message.TEMPERATURES: 1,
+    Message.ISOLATION: 9,
     Message.IDENTITY: 11,
-}  # fmt: skip
+}
 
 SIGNALS = {
-    "BMS_State.State": Slot.STATE, "BMS_State.ContactorMainPlus": Slot.CONTACTOR,
-    "BMS_State.ContactorMainMinus": Slot.CONTACTOR + 1, "BMS_State.ContactorPrecharge": Slot.CONTACTOR + 2,
-    "BMS_State.ErrorLatched": Slot.ERROR_LATCHED, "BMS_State.BalancingActive": Slot.BALANCING,
-    "BMS_State.OpenWireTestActive": Slot.OPEN_WIRE_TEST, "BMS_State.PrechargeTries": Slot.TRIES,
-    "BMS_Pack.PackCurrent": Slot.CURRENT, "BMS_Pack.PackVoltage": Slot.PACK_VOLTAGE,
-    "BMS_Pack.LinkVoltage": Slot.LINK_VOLTAGE, "BMS_Pack.ScanCounter": Slot.SCAN_COUNTER,
-    "BMS_Limits.DischargeCurrentLimit": Slot.DISCHARGE_LIMIT, "BMS_Limits.ChargeCurrentLimit": Slot.CHARGE_LIMIT,
-    "BMS_Soc.Soc": Slot.SOC, "BMS_MinMax.CellVoltageMin": Slot.VOLTAGE_MIN, "BMS_MinMax.CellVoltageMax": Slot.VOLTAGE_MAX,
-    "BMS_MinMax.TemperatureMin": Slot.TEMPERATURE_MIN, "BMS_MinMax.TemperatureMax": Slot.TEMPERATURE_MAX,
-    "BMS_MinMax.CellMinIndex": Slot.MIN_INDEX, "BMS_MinMax.CellMaxIndex": Slot.MAX_INDEX,
-    "BMS_Cells.CellMux": Slot.CELL_MUX, "BMS_Cells.ScanCounter": Slot.SCAN_COUNTER,
-    "BMS_Temperatures.TempMux": Slot.TEMPERATURE_MUX, "BMS_Isolation.IsolationResistance": Slot.ISOLATION,
-    "BMS_Identity.HardwareVersion": Slot.HARDWARE, "BMS_Identity.SoftwareVersion": Slot.SOFTWARE,
-    "BMS_Identity.CalibrationVersion": Slot.CALIBRATION, "VEH_Request.Request": Slot.REQUEST,
+    "BMS_State.State": Slot.STATE,
+    "BMS_State.ContactorMainPlus": Slot.CONTACTOR,
+    "BMS_State.ContactorMainMinus": Slot.CONTACTOR + 1,
+    "BMS_State.ContactorPrecharge": Slot.CONTACTOR + 2,
+    "BMS_State.ErrorLatched": Slot.ERROR_LATCHED,
+    "BMS_State.BalancingActive": Slot.BALANCING,
+    "BMS_State.OpenWireTestActive": Slot.OPEN_WIRE_TEST,
+    "BMS_State.PrechargeTries": Slot.TRIES,
+    "BMS_Pack.PackCurrent": Slot.CURRENT,
+    "BMS_Pack.PackVoltage": Slot.PACK_VOLTAGE,
+    "BMS_Pack.LinkVoltage": Slot.LINK_VOLTAGE,
+    "BMS_Pack.ScanCounter": Slot.SCAN_COUNTER,
+    "BMS_Limits.DischargeCurrentLimit": Slot.DISCHARGE_LIMIT,
+    "BMS_Limits.ChargeCurrentLimit": Slot.CHARGE_LIMIT,
+    "BMS_Soc.Soc": Slot.SOC,
+    "BMS_MinMax.CellVoltageMin": Slot.VOLTAGE_MIN,
+    "BMS_MinMax.CellVoltageMax": Slot.VOLTAGE_MAX,
+    "BMS_MinMax.TemperatureMin": Slot.TEMPERATURE_MIN,
+    "BMS_MinMax.TemperatureMax": Slot.TEMPERATURE_MAX,
+    "BMS_MinMax.CellMinIndex": Slot.MIN_INDEX,
+    "BMS_MinMax.CellMaxIndex": Slot.MAX_INDEX,
+    "BMS_Cells.CellMux": Slot.CELL_MUX,
+    "BMS_Cells.ScanCounter": Slot.SCAN_COUNTER,
+    "BMS_Temperatures.TempMux": Slot.TEMPERATURE_MUX,
+    "BMS_Isolation.IsolationResistance": Slot.ISOLATION,
+    "BMS_Identity.HardwareVersion": Slot.HARDWARE,
+    "BMS_Identity.SoftwareVersion": Slot.SOFTWARE,
+    "BMS_Identity.CalibrationVersion": Slot.CALIBRATION,
+    "VEH_Request.Request": Slot.REQUEST,
     **{f"BMS_Dtc.Dtc_{code}": Slot.DTC + d for d, code in enumerate(DTCS)},
     **{f"BMS_Cells.CellVoltage_{i:03d}": Slot.CELL + i for i in range(96)},
     **{f"BMS_Temperatures.Temperature_{i:02d}": Slot.TEMPERATURE + i for i in range(32)},
-}  # fmt: skip
+}
 
 HARDWARE, SOFTWARE = 1, 100
 SAME_AS = {Dtc.CONTACTOR_WELD: "contactor_feedback", Dtc.CONTACTOR_STUCK_OPEN: "contactor_feedback"}
@@ -58,11 +85,18 @@ def config(limits: BmsLimits | Path | str, bus: Path | str, n_cells: int, n_temp
     """
     model = limits if isinstance(limits, BmsLimits) else load_limits(limits)
     if not 1 <= n_cells <= CELLS or not 0 <= n_temps <= TEMPS:
-        raise InputError(Problem("pack", expected=f"1..{CELLS} cells, 0..{TEMPS} sensors", found=f"{n_cells}, {n_temps}"))
+        raise InputError(
+            Problem("pack", expected=f"1..{CELLS} cells, 0..{TEMPS} sensors", found=f"{n_cells}, {n_temps}")
+        )
     timing = model.timing
     if 8 % (timing.cell_image // timing.task):
-        raise InputError(Problem("timing.cell_image", expected="1/4 or 1/2 of a scan's half: 2, 4 or 8 tasks",
-                                 found=f"{timing.cell_image // timing.task} tasks"))
+        raise InputError(
+            Problem(
+                "timing.cell_image",
+                expected="1/4 or 1/2 of a scan's half: 2, 4 or 8 tasks",
+                found=f"{timing.cell_image // timing.task} tasks",
+            )
+        )
     made = zeros(BmsConfig)
     c = view(made)
     c.n_cells, c.n_temps, c.task_ns, c.image_every = n_cells, n_temps, timing.task, timing.cell_image // timing.task

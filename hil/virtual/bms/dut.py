@@ -20,8 +20,8 @@ from hil.virtual.bms.step import step_rows
 class ReferenceBms:
     """Level L0. Compiled, unless a function is replaced (a defect, a mutant) or ``compiled`` is False.
 
-    ``state`` and ``config`` are the arrays of one record that ``bms_step`` takes; a bench may call that kernel directly as
-    long as ``compiled`` holds. The configuration is copied on ``reset``, never shared.
+    ``state`` and ``config`` are the arrays of one record that ``bms_step`` takes; a bench may call that kernel directly
+    as long as ``compiled`` holds.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ReferenceBms:
         replacements: Mapping[str, Callable[..., Any]] | None = None,
         compiled: bool = True,
     ) -> None:
-        """``limits``: a limits file or its model; ``bus``: a ``*.quantities.yaml``; ``replacements`` as ``interpret.build``.
+        """``limits``: a limits file or its model; ``bus``: a ``*.quantities.yaml``; ``replacements`` as in ``build``.
 
         Raises:
             InputError: a file is wrong, the pack does not fit, or a defect or function is unknown.

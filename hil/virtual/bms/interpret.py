@@ -12,13 +12,28 @@ import numpy as np
 
 from hil.errors import InputError, Problem, nearest
 from hil.kernel import dtype_of, plain
+from hil.tick import DutInputs, DutOutputs, Frames
 from hil.virtual.bms import com, machine, protect, rules, step, vectors
 
 MODULES: tuple[ModuleType, ...] = (rules, vectors, protect, machine, com, step)
-SHARED = frozenset({com.read_requests, com.send_frames, *(
-    fn for fn in vars(vectors).values() if getattr(fn, "__module__", "") == vectors.__name__ and callable(fn)
-)})  # fmt: skip
+SHARED = frozenset(
+    {
+        com.read_requests,
+        com.send_frames,
+        *(fn for fn in vars(vectors).values() if getattr(fn, "__module__", "") == vectors.__name__ and callable(fn)),
+    }
+)
 WIDEST_LIST = 32  # shorter integer arrays become lists, unless a shared helper takes them
+INPUT_NUMBERS = (
+    "auxiliary",
+    "hvil",
+    "isolation_kohm",
+    "link_voltage_mv",
+    "pack_current_ma",
+    "pack_voltage_mv",
+    "supply_mv",
+    "wake",
+)
 ARRAYS = frozenset({"stats", "rx_status", "rx_request", "tx_counter"})
 
 Replacements = Mapping[str, Callable[..., Any]]
@@ -30,7 +45,7 @@ def rule_names() -> list[str]:
 
 
 def build(replacements: Replacements | None = None) -> Callable[..., None]:
-    """``bms_step`` for CPython, with the named functions replaced (``"rules.may_open"``: function of the same arguments).
+    """``bms_step`` for CPython, with the named functions replaced (``"rules.may_open"``: one of the same arguments).
 
     A replacement gets the globals of the module whose function it replaces.
 
@@ -78,8 +93,7 @@ class Mirror:
     def __init__(self, record: type, array: Any) -> None:
         """``array`` is an array of one record; the object starts with what stands in it."""
         names = [name for name in dtype_of(record).names or () if not name.startswith("pad")]
-        kind: Any = type(record.__name__, (), {"__slots__": tuple(names)})
-        self.object: Any = kind()
+        self.object = _slots_object(record)
         self._record = np.asarray(array)
         self._scalars: list[tuple[str, Any]] = []
         self._lists: list[tuple[str, Any]] = []
@@ -108,11 +122,10 @@ class Mirror:
             field[:] = getattr(self.object, name)
 
 
-class _Side:
-    """One side of the port."""
-
-    __slots__ = ("auxiliary", "bleed", "cell_code", "coil", "n", "open_wire_test", "slot", "temp_code", "wake_hold",
-                 "hvil", "isolation_kohm", "link_voltage_mv", "pack_current_ma", "pack_voltage_mv", "supply_mv", "wake")  # fmt: skip
+def _slots_object(*records: type) -> Any:
+    """An object with a slot for every field of the records."""
+    names = [name for record in records for name in dtype_of(record).names or () if not name.startswith("pad")]
+    return type(records[0].__name__, (), {"__slots__": tuple(names)})()
 
 
 class PortMirror:
@@ -124,16 +137,15 @@ class PortMirror:
         """``array`` is an array of one ``DutLink``."""
         self.array = array
         port = np.asarray(array)
-        self.rx, self.tx, self.wires_in, self.wires_out = _Side(), _Side(), _Side(), _Side()
+        self.rx, self.tx = _slots_object(Frames), _slots_object(Frames)
+        self.wires_in, self.wires_out = _slots_object(DutInputs), _slots_object(DutOutputs)
         self.rx.slot, self.tx.slot = port["rx"]["slot"][0], port["tx"]["slot"][0]
         self._rx_n, self._tx_n = port["rx"]["n"], port["tx"]["n"]
         inputs, outputs = port["wires_in"], port["wires_out"]
         self.wires_in.cell_code, self.wires_in.temp_code = inputs["cell_code"][0], inputs["temp_code"][0]
         self.wires_out.coil, self.wires_out.bleed = outputs["coil"][0], outputs["bleed"][0]
-        numbers = ("hvil", "isolation_kohm", "link_voltage_mv", "pack_current_ma", "pack_voltage_mv", "supply_mv", "wake")
-        self._inputs = [(name, inputs[name]) for name in numbers]
-        self._inputs.append(("auxiliary", inputs["auxiliary"]))
-        self._outputs = [(name, outputs[name]) for name in ("open_wire_test", "wake_hold")]
+        self._inputs = [(n, inputs[n]) for n in INPUT_NUMBERS]
+        self._outputs = [(n, outputs[n]) for n in ("open_wire_test", "wake_hold")]
 
     def read(self) -> None:
         """Take the inputs from the record."""

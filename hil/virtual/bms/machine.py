@@ -63,7 +63,7 @@ def in_standby(s: BmsState, c: BmsConfig) -> None:
 
 @kernel
 def in_precharge(s: BmsState, c: BmsConfig) -> None:
-    """MAIN_MINUS, PRECHARGE, wait for the link, MAIN_PLUS, precharge off; given up when the vehicle or a fault wants it."""
+    """MAIN_MINUS, PRECHARGE, wait for the link, MAIN_PLUS, precharge off; given up on request or for a fault."""
     if s.request == Request.STANDBY or interlocked(s, c) != 0:
         want_open(s)
         enter(s, State.STANDBY)

@@ -1,7 +1,7 @@
 """Inputs and protections: what the BMS takes from its wires, and which trouble codes follow.
 
-Every protection is a monitor: bad for ``debounce`` confirms it (trouble code set), clear for ``heal`` ends it; a confirmed
-one that opens trips ``delay`` after its confirmation. A trip latches the code until CLEAR.
+Every protection is a monitor: bad for ``debounce`` confirms it (trouble code set), clear for ``heal`` ends it; a
+confirmed one that opens trips ``delay`` after its confirmation. A trip latches the code until CLEAR.
 """
 
 from hil.kernel import kernel
@@ -118,7 +118,8 @@ def watch_image(s: BmsState, c: BmsConfig, elapsed_ns: int) -> None:
     """Protections on cell voltages."""
     monitor_high(s, c, Dtc.CELL_OV, s.max_mv, elapsed_ns)
     monitor_low(s, c, Dtc.CELL_UV, s.min_mv, elapsed_ns)
-    monitor_low(s, c, Dtc.CELL_DEEP_UV, s.min_mv, elapsed_ns)
+    if s.open_wire < 0:  # a cell beside an open wire reads 0 V, and this latch is for good
+        monitor_low(s, c, Dtc.CELL_DEEP_UV, s.min_mv, elapsed_ns)
     if s.confirmed[Dtc.CELL_DEEP_UV] != 0:
         s.deep_latched = 1
     gap_mv = s.sum_mv - s.image_pack_mv

@@ -165,7 +165,7 @@ def link_shorted(s: BmsState, c: BmsConfig) -> int:
 
 @kernel
 def clear_accepted(s: BmsState) -> int:
-    """1 when a CLEAR request may wipe the latched faults: none that opens is still there, nor the deep-discharge latch."""
+    """1 when CLEAR may wipe the latched faults: none that opens is still there, nor the deep-discharge latch."""
     if s.pending != 0 or s.deep_latched != 0:
         return 0
     return 1

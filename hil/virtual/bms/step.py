@@ -60,7 +60,7 @@ def count_charge(s: BmsState, c: BmsConfig, dt_ns: int) -> None:
 
 @kernel
 def derate(s: BmsState, c: BmsConfig) -> None:
-    """Current limits: full up to MOL, linear to zero at RSL, the least of all; zero when a fault that opens is there."""
+    """Current limits: full up to MOL, linear to zero at RSL, the least of all; zero with a fault that opens."""
     s.discharge_limit_ma = 0
     s.charge_limit_ma = 0
     if s.pending != 0 or s.state == State.ERROR or s.state == State.STARTUP or s.min_dc == UNKNOWN_DC:
@@ -91,7 +91,7 @@ def balancing_allowed(s: BmsState, c: BmsConfig) -> int:
 
 @kernel
 def balance(s: BmsState, c: BmsConfig) -> None:
-    """With every image choose the cells to bleed; chosen from clean voltages, for the switches are off while it is taken."""
+    """With every image choose the cells to bleed, from clean voltages: the switches are off while it is taken."""
     if s.image_fresh == 0:
         return
     if balancing_allowed(s, c) == 0:
@@ -133,7 +133,7 @@ def power_down(s: BmsState, c: BmsConfig, port: DutLink) -> None:
 
 @kernel
 def bms_step(s: BmsState, c: BmsConfig, port: DutLink, t_ns: int, dt_ns: int) -> None:
-    """One activation at ``t_ns`` (stamped on frames only; timers run on the BMS's own clock, ``dt_ns`` an activation)."""
+    """One activation at ``t_ns``, which is only stamped on frames: timers run on the BMS's own clock, by ``dt_ns``."""
     if port.wires_in.supply_mv < c.supply_min_mv:
         power_down(s, c, port)
         return

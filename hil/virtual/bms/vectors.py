@@ -28,8 +28,10 @@ def scan_cells(code: Ints32, n: int, image: Ints32, stats: Ints) -> None:
 
 
 @kernel
-def scan_sensors(code: Ints32, n: int, table: Ints32, open_code: int, short_code: int, out: Ints32, stats: Ints) -> None:
-    """Codes to 0.1 degC in ``out``; LOW and HIGH over the usable ones (UNKNOWN_DC if none), BROKEN counts the others."""
+def scan_sensors(
+    code: Ints32, n: int, table: Ints32, open_code: int, short_code: int, out: Ints32, stats: Ints
+) -> None:
+    """Codes to 0.1 degC in ``out``; LOW and HIGH of the usable ones (UNKNOWN_DC if none), BROKEN counts the others."""
     low, high, broken = UNKNOWN_DC, UNKNOWN_DC, 0
     for i in range(n):
         if code[i] >= open_code or code[i] <= short_code:
@@ -69,7 +71,10 @@ def find_open_wire(up: Ints32, down: Ints32, n: int, threshold: int) -> int:
 
 @kernel
 def choose_bleed(image: Ints32, n: int, low: int, start: int, stop: int, difference: int, bleed: Ints32) -> int:
-    """Choose the cells to bleed, in 100 uV: on above ``start``, off below ``stop``, only ``difference`` over ``low``."""
+    """Choose the cells to bleed, in 100 uV: on above ``start``, off below ``stop``, only ``difference`` over ``low``.
+
+    The result counts them.
+    """
     count = 0
     for i in range(n):
         wanted = image[i] > start or (bleed[i] != 0 and image[i] >= stop)
