@@ -156,6 +156,8 @@ class _Lowering(Leaves):
     def _relation(self, node: Binary) -> Lowered:
         left, right = self._sides(node)
         code = _RELATION[node.op]
+        if left.constant is not None and right.constant is not None:
+            raise self.source.problem(node.at, "both sides are constants, so this never changes", expected="a quantity")
         if left.labels or right.labels:
             if node.op not in ("==", "!="):
                 raise self.source.problem(node.at, "labels have no order", expected="'==' or '!='", found=repr(node.op))

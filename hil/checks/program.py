@@ -175,7 +175,12 @@ def _against(code: int, value: float, u: float, number: float, since: float, sin
         away = -away
     if code == _COLUMN_LE or code == _COLUMN_GE:
         return (
-            1.0 if away >= 0.0 else 0.0, 1.0 if away >= u else 0.0, 1.0 if away >= -u else 0.0, since, since_u, away
+            1.0 if away >= 0.0 else 0.0,
+            1.0 if away >= u else 0.0,
+            1.0 if away >= -u else 0.0,
+            since,
+            since_u,
+            away,
         )
     return (1.0 if away > 0.0 else 0.0, 1.0 if away > u else 0.0, 1.0 if away > -u else 0.0, since, since_u, away)
 

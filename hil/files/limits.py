@@ -92,8 +92,8 @@ class SensorBand(Timing):
 
 
 class WeldCheck(Strict):
-    """``settle`` after opening the link must have left the pack's voltage by more than ``below``, a share of it; before
-    precharge it must not ``rise`` by that share.
+    """``settle`` after opening the link must have left the pack's voltage by more than ``below``, a share of it;
+    before precharge it must not ``rise`` by that share.
     """
 
     settle: Duration
@@ -290,7 +290,7 @@ def _values(model: BmsLimits) -> dict[str, tuple[float, str]]:
 
 
 def names(model: BmsLimits) -> tuple[str, ...]:
-    """Every name ``lookup`` knows: ``cell_ov.MSL`` ... ``precharge.timeout``, then the budgets: ``cell_ov.budget`` ..."""
+    """Every name ``lookup`` knows: ``cell_ov.MSL`` ... ``precharge.timeout``, then the budgets."""
     budgets = [f"{n}.budget" for n in Limits.model_fields if isinstance(getattr(model.limits, n), Timing)]
     return (*_values(model), *budgets)
 

@@ -263,7 +263,7 @@ def _current(work: _Work, t_ns: int, current: Play | str | float, at: KeyPath) -
     first = work.samples
     work.params["integral"][first : first + len(sums)] = sums
     work.samples += len(sums)
-    more = {"first": first, "count": len(samples), "period_ns": current.period}
+    more = {"sample": first, "count": len(samples), "period_ns": current.period}
     _row(work, work.group, t_ns, StepKind.PLAY, q, 0, 1, 0.0, **more)
     _until(work, work.group, t_ns + len(samples) * current.period)
 

@@ -20,6 +20,11 @@ from hil.kernel import F64, I64, Floats, Ints, kernel
 from hil.tick import CELLS, TEMPS
 
 
+ROWS = MOST_TEMPERATURES + 1  # the table of one temperature has an empty row after it
+ZONES = TEMPS + 1  # the place after the last zone is the mean zone, which the estimator uses
+SOC_LEAST, SOC_MOST = -0.1, 1.1  # the OCV is read on straight lines a little beyond its table, then held
+
+
 class ModelParams:
     """Numbers of a group (``parallel`` cells): tables [temperature][soc], uniform in SoC from 0 to 1."""
 
@@ -30,23 +35,20 @@ class ModelParams:
     n_cells: I64
     capacity_c: F64
     rest_a: F64  # below it a current is rest and M0 keeps its sign
-    temps_degc: Annotated[Floats, MOST_TEMPERATURES]
-    ocv_v: Annotated[Floats, MOST_TEMPERATURES, MOST_SOC_POINTS]
-    r0_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    r1_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    tau1_s: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    r2_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    tau2_s: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    m_v: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    gamma: Annotated[Floats, MOST_TEMPERATURES]
-    m0_v: Annotated[Floats, MOST_TEMPERATURES]
-    efficiency: Annotated[Floats, MOST_TEMPERATURES]
+    temps_degc: Annotated[Floats, ROWS]
+    ocv_v: Annotated[Floats, ROWS, MOST_SOC_POINTS]
+    r0_ohm: Annotated[Floats, ROWS, MOST_KNOTS]
+    r1_ohm: Annotated[Floats, ROWS, MOST_KNOTS]
+    tau1_s: Annotated[Floats, ROWS, MOST_KNOTS]
+    r2_ohm: Annotated[Floats, ROWS, MOST_KNOTS]
+    tau2_s: Annotated[Floats, ROWS, MOST_KNOTS]
+    m_v: Annotated[Floats, ROWS, MOST_KNOTS]
+    gamma: Annotated[Floats, ROWS]
+    m0_v: Annotated[Floats, ROWS]
+    efficiency: Annotated[Floats, ROWS]
     left: Annotated[Ints, CELLS]  # zones a group lies between, and how far it is on the way to the second
     right: Annotated[Ints, CELLS]
     share: Annotated[Floats, CELLS]
-
-
-ZONES = TEMPS + 1  # the place after the last zone is the mean zone, which the estimator uses
 
 
 class ModelState:
@@ -57,7 +59,7 @@ class ModelState:
     polarisation_v: F64  # R0 i + v1 + v2, mean of the zones
     dt_s: F64  # the step that the coefficients were made for
     due: I64  # zone whose coefficients are made anew next
-    ocv_v: Annotated[Floats, MOST_TEMPERATURES]  # at ``soc``, per temperature of the table
+    ocv_v: Annotated[Floats, ROWS]  # at ``soc``, per temperature of the table
     voltage_v: Annotated[Floats, ZONES]
     temperature_degc: Annotated[Floats, ZONES]
     v1_v: Annotated[Floats, ZONES]
@@ -88,7 +90,7 @@ def along(grid: Floats, row: int, count: int, soc: float) -> float:
 def ocv_at(p: ModelParams, row: int, weight: float, soc: float) -> float:
     """OCV at ``soc`` and at the temperature that lies ``weight`` of the way from ``row`` to the next, V."""
     low = along(p.ocv_v, row, p.n_points, soc)
-    return float(low + weight * (along(p.ocv_v, min(row + 1, p.n_rows - 1), p.n_points, soc) - low))
+    return float(low + weight * (along(p.ocv_v, row + 1, p.n_points, soc) - low))
 
 
 @kernel
@@ -96,18 +98,21 @@ def _knot(p: ModelParams, grid: Floats, row: int, weight: float, soc: float) -> 
     """Value of a table of knots at ``soc``, held at its ends."""
     within = min(max(soc, 0.0), 1.0)
     low = along(grid, row, p.n_knots, within)
-    return float(low + weight * (along(grid, min(row + 1, p.n_rows - 1), p.n_knots, within) - low))
+    return float(low + weight * (along(grid, row + 1, p.n_knots, within) - low))
 
 
 @kernel
-def _between(values: Floats, row: int, weight: float, rows: int) -> float:
+def _between(values: Floats, row: int, weight: float) -> float:
     """Value of a table by temperature."""
-    return float(values[row] + weight * (values[min(row + 1, rows - 1)] - values[row]))
+    return float(values[row] + weight * (values[row + 1] - values[row]))
 
 
 @kernel
 def refresh(s: ModelState, p: ModelParams, z: int) -> None:
-    """Make the coefficients of zone ``z`` for its temperature, the SoC and the step as they stand."""
+    """Make the coefficients of zone ``z`` for its temperature, the SoC and the step as they stand.
+
+    ``table_row`` is never the last row, so that it has a next one; with one temperature the weight of that is 0.
+    """
     row, weight = 0, 0.0
     while row < p.n_rows - 2 and s.temperature_degc[z] >= p.temps_degc[row + 1]:
         row += 1
@@ -121,9 +126,9 @@ def refresh(s: ModelState, p: ModelParams, z: int) -> None:
     s.gain1_ohm[z] = _knot(p, p.r1_ohm, row, weight, s.soc) * (1.0 - s.decay1[z])
     s.gain2_ohm[z] = _knot(p, p.r2_ohm, row, weight, s.soc) * (1.0 - s.decay2[z])
     s.m_v[z] = _knot(p, p.m_v, row, weight, s.soc)
-    s.m0_v[z] = _between(p.m0_v, row, weight, p.n_rows)
-    s.gamma[z] = _between(p.gamma, row, weight, p.n_rows)
-    s.efficiency[z] = _between(p.efficiency, row, weight, p.n_rows)
+    s.m0_v[z] = _between(p.m0_v, row, weight)
+    s.gamma[z] = _between(p.gamma, row, weight)
+    s.efficiency[z] = _between(p.efficiency, row, weight)
 
 
 @kernel
@@ -176,9 +181,6 @@ def advance(s: ModelState, p: ModelParams, current_a: float) -> float:
     return left
 
 
-SOC_LEAST, SOC_MOST = -0.1, 1.1  # the OCV is read on straight lines a little beyond its table, then held
-
-
 @kernel
 def predict(s: ModelState, p: ModelParams, current_a: float) -> None:
     """Terminal voltage of every zone with ``current_a`` flowing, and the mean polarisation; V."""
@@ -190,7 +192,7 @@ def predict(s: ModelState, p: ModelParams, current_a: float) -> None:
     for z in range(p.n_zones):
         row = s.table_row[z]
         low = s.ocv_v[row]
-        ocv = low + s.table_weight[z] * (s.ocv_v[min(row + 1, p.n_rows - 1)] - low)
+        ocv = low + s.table_weight[z] * (s.ocv_v[row + 1] - low)
         polarisation = s.r0_ohm[z] * current_a + s.v1_v[z] + s.v2_v[z]
         total += polarisation
         s.voltage_v[z] = ocv + s.m_v[z] * s.h[z] - s.m0_v[z] * s.sign - polarisation

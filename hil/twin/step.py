@@ -82,7 +82,7 @@ def start(states: Rows[TwinState], fixed: Rows[TwinParams], soc_guess: float, te
 
 
 def _one(records: Any) -> Any:
-    return records if isinstance(records, np.void) else np.asarray(records).reshape(-1)[0]
+    return records if isinstance(records, np.void) else np.asarray(records)[0]
 
 
 @kernel

@@ -26,7 +26,7 @@ NAMES = {
     Message.REQUEST: "VEH_Request",
 }
 
-# Slow messages go out in odd activations, so that nothing comes before the first frame of a scan: it begins in even ones.
+# Slow messages go out in odd activations, so that nothing delays a scan's first frame: it goes out in even ones.
 PHASES = {
     Message.DTC: 1,
     Message.LIMITS: 3,
@@ -159,7 +159,7 @@ def _fill_machine(c: BmsConfig, model: BmsLimits) -> None:
 
 
 def thermistor_code(temperature_degc: float, r25_ohm: float, beta_k: float, pull_up_ohm: float) -> int:
-    """The 12-bit code of a temperature: 4095 R / (R + pull-up), R = r25 exp(beta (1/T - 1/298.15 K)), to the nearest."""
+    """The 12-bit code of a temperature: 4095 R / (R + pull-up), R = r25 exp(beta (1/T - 1/298.15 K))."""
     r_ohm = r25_ohm * math.exp(beta_k * (1.0 / (temperature_degc + 273.15) - 1.0 / 298.15))
     return round(4095.0 * r_ohm / (r_ohm + pull_up_ohm))
 

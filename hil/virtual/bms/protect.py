@@ -120,8 +120,6 @@ def watch_image(s: BmsState, c: BmsConfig, elapsed_ns: int) -> None:
     monitor_low(s, c, Dtc.CELL_UV, s.min_mv, elapsed_ns)
     if s.open_wire < 0:  # a cell beside an open wire reads 0 V, and this latch is for good
         monitor_low(s, c, Dtc.CELL_DEEP_UV, s.min_mv, elapsed_ns)
-    if s.confirmed[Dtc.CELL_DEEP_UV] != 0:
-        s.deep_latched = 1
     gap_mv = s.sum_mv - s.image_pack_mv
     if gap_mv < 0:
         gap_mv = -gap_mv
@@ -198,6 +196,8 @@ def find_trip(s: BmsState, c: BmsConfig) -> None:
             if s.now_ns - s.confirmed_ns[d] >= c.delay_ns[d]:
                 s.latched[d] = 1
                 s.trip = 1
+    if s.latched[Dtc.CELL_DEEP_UV] != 0:
+        s.deep_latched = 1
 
 
 @kernel
