@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from hil.image import Table, bind
-from hil.kernel import F64, I64, Floats, Ints, Rows, kernel, view, zeros
+from hil.kernel import I64, Floats, Ints, Rows, kernel, view, zeros
 from hil.tick import CELLS
 
 ROWS = 1024  # most rows the ring can hold, whatever the number of cells

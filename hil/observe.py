@@ -19,11 +19,11 @@ class ObserveState:
     """Levels of the digital wires and when they last changed, s of the run."""
 
     coil: Annotated[Floats, SWITCHES]
-    coil_since: Annotated[Floats, SWITCHES]
+    coil_since_s: Annotated[Floats, SWITCHES]
     pole: Annotated[Floats, SWITCHES]
-    pole_since: Annotated[Floats, SWITCHES]
+    pole_since_s: Annotated[Floats, SWITCHES]
     contactor: F64
-    contactor_since: F64
+    contactor_since_s: F64
     request_t_ns: I64  # when the last valid vehicle request was handed to the bus
     request: E2eState
 
@@ -116,22 +116,22 @@ def step(s: ObserveState, p: ObserveParams, t_ns: int, link: Link, row: Floats) 
     row[p.col_measured_coolant_temperature] = seen.coolant_temperature_degc
     row[p.col_measured_supply] = seen.supply_v
     row[p.col_measured_bus_load] = seen.bus_load
-    follow(link.coils, s.coil, s.coil_since)
-    follow(link.poles, s.pole, s.pole_since)
+    follow(link.coils, s.coil, s.coil_since_s)
+    follow(link.poles, s.pole, s.pole_since_s)
     for i in range(SWITCHES):
-        row[p.coil[i]], row[p.coil_t[i]] = s.coil[i], s.coil_since[i]
-        row[p.pole[i]], row[p.pole_t[i]] = s.pole[i], s.pole_since[i]
+        row[p.coil[i]], row[p.coil_t[i]] = s.coil[i], s.coil_since_s[i]
+        row[p.pole[i]], row[p.pole_t[i]] = s.pole[i], s.pole_since_s[i]
     now = main_contactor(s)
     if now != s.contactor:
         s.contactor = now
-        s.contactor_since = max(
-            max(s.coil_since[PLUS], s.coil_since[MINUS]), max(s.pole_since[PLUS], s.pole_since[MINUS])
+        s.contactor_since_s = max(
+            max(s.coil_since_s[PLUS], s.coil_since_s[MINUS]), max(s.pole_since_s[PLUS], s.pole_since_s[MINUS])
         )
         if now == CLOSED:
-            s.contactor_since = max(s.pole_since[PLUS], s.pole_since[MINUS])
+            s.contactor_since_s = max(s.pole_since_s[PLUS], s.pole_since_s[MINUS])
         elif now == PARTIAL:
-            s.contactor_since = t_ns * 1e-9
+            s.contactor_since_s = t_ns * 1e-9
     row[p.col_measured_contactor_main] = s.contactor
-    row[p.tcol_measured_contactor_main] = s.contactor_since
+    row[p.tcol_measured_contactor_main] = s.contactor_since_s
     watch_request(s, p, link)
     row[p.col_measured_request_age] = (t_ns - s.request_t_ns) * 1e-9

@@ -54,10 +54,10 @@ def _begin(s: CheckState, p: CheckParams, t: float, row: Floats) -> bool:
         s.judging = 1
         s.origin_s = t - row[p.col_time_scenario] if p.from_scenario == 1 else 0.0
     s.trouble = 1 if row[p.col_time_lateness] > p.overrun_s else 0
-    if p.lost_column >= 0:
-        lost = row[p.lost_column]
-        if lost > s.lost_last:
-            s.trouble = 1
+    lost = row[p.col_time_frames_lost]
+    if lost > s.lost_last:
+        s.trouble = 1
+    if lost == lost:
         s.lost_last = lost
     s.rows += s.judging
     return was == 0 and s.judging == 1

@@ -226,8 +226,6 @@ def _filled(made: Sequence[_Made], table: Table) -> tuple[Rows[CheckParams], tup
         base += m.instances
     p["n_checks"], p["n_watches"] = len(made), base
     bind(p, table)
-    lost = table.find("time.frames_lost")
-    p["lost_column"] = lost.start if lost else -1
     p["resolution_s"], p["zero_current_a"] = _RESOLUTION_S, _ZERO_CURRENT_A
     state = table.find("reported.state")
     p["error_state"] = state.labels.index("ERROR") if state else np.nan

@@ -1,4 +1,4 @@
-"""What units do when quantities are added, multiplied and compared. Values are SI already; only their kind is followed."""
+"""What units do when quantities are added, multiplied and compared. Values are SI already."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -40,7 +40,7 @@ def same(left: str, right: str) -> bool:
 
 
 def added(left: str, right: str, minus: bool) -> str | None:
-    """Unit of a sum or difference, None when there is none: degC - degC is K, degC + K is degC, degC + degC is nothing."""
+    """Unit of a sum or difference, None when there is none: degC - degC is K, degC + K is degC, degC + degC nothing."""
     if left == "degC" and right == "degC":
         return "K" if minus else None
     if left == "degC" and right == "K":

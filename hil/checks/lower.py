@@ -37,7 +37,7 @@ def condition(source: Source, scope: Scope) -> Lowered:
 
 
 def constant(source: Source, scope: Scope, unit: str) -> float:
-    """The number of an expression without quantities, in ``unit``: ``limits.cell_ov.budget + 20 ms``. Raises InputError."""
+    """The number of an expression without quantities, in ``unit``: ``limits.x.budget + 20 ms``. Raises InputError."""
     node = parse(source)
     made = _Lowering(source, scope).lower(node)
     if made.condition or made.constant is None:
@@ -53,7 +53,7 @@ def constant(source: Source, scope: Scope, unit: str) -> float:
 
 
 def value(source: Source, scope: Scope) -> Lowered:
-    """The operations of a scalar number (with its unit), for ramps and plays that follow a quantity. Raises InputError."""
+    """The operations of a scalar number with its unit, for steps that follow a quantity. Raises InputError."""
     node = parse(source)
     made = _Lowering(source, scope).lower(node)
     if made.condition:

@@ -36,8 +36,8 @@ class Step:
 class Lowered:
     """Operations and what they leave.
 
-    ``unit`` is the unit of a number; for a condition, the unit of its distance, empty when it has none. ``width`` is the
-    length of a vector that still wants any/all/max/min, 0 for a scalar. ``reported_alone``: reported.* quantities
+    ``unit`` is the unit of a number; for a condition, the unit of its distance, empty when it has none. ``width`` is
+    the length of a vector that still wants any/all/max/min, 0 for a scalar. ``reported_alone``: reported.* quantities
     alone can make the condition true.
     """
 

@@ -3,8 +3,9 @@
 An entry of the stack is ``(value, low, high, since_s, since_u_s, distance)``:
 
 * a number: ``value`` and the interval its uncertainty allows; NaN with an infinite interval is unknown.
-* a condition: ``value`` 1 true, 0 false, NaN unknown (Kleene logic); ``low`` is 1 when it holds in the worst case of all
-  uncertainties, ``high`` is 1 when it holds in the best case; ``distance`` says how far from its edge, positive = true.
+* a condition: ``value`` 1 true, 0 false, NaN unknown (Kleene logic); ``low`` is 1 when it holds in the worst case of
+  all uncertainties, ``high`` is 1 when it holds in the best case; ``distance`` says how far from its edge, positive
+  = true.
 * ``since_s``: when the deciding terms last changed. A timed quantity has its own last-change time, any other the row's.
   True ``and``, false ``or``: the latest term; true ``or``, false ``and``: the earliest term that alone decides.
 
@@ -173,7 +174,7 @@ def _against(code: int, value: float, u: float, number: float, since: float, sin
         return (1.0 - equal, 1.0 - touch, 1.0 - exact, since, since_u, np.nan)
     if code <= _COLUMN_LE:
         away = -away
-    if code == _COLUMN_LE or code == _COLUMN_GE:
+    if code in (_COLUMN_LE, _COLUMN_GE):
         return (
             1.0 if away >= 0.0 else 0.0,
             1.0 if away >= u else 0.0,

@@ -30,10 +30,11 @@ NONE = Uncertainty()
 class CheckSpec:
     """One entry of ``expect``. Exactly one of ``when``, ``never`` and ``always`` is set.
 
-    * ``when`` / ``then`` / ``within`` / ``stays``: every rise of ``when`` asks for ``then`` within the time, and then for
-      ``then`` to hold for ``stays`` without a gap.
+    * ``when`` / ``then`` / ``within`` / ``stays``: every rise of ``when`` asks for ``then`` within the time, and
+      for ``then`` to hold for ``stays`` without a gap.
     * ``never`` / ``during`` (written ``never: X while Y``, or as two keys): X must not hold while Y holds.
-    * ``always`` / ``share`` (written ``always`` and ``for: 95 %``): holds at every sample, or for that share of known time.
+    * ``always`` / ``share`` (written ``always`` and ``for: 95 %``): holds at every sample, or at that share
+      of the known ones.
 
     ``each`` is ``""`` or ``"all"``: one instance per cell, wire or sensor, addressed as ``[each]``. ``where`` is the
     place of the entry, ``places`` the place of single texts by the names above. ``reported_only_ok`` marks an

@@ -183,11 +183,11 @@ _CAUSES: Mapping[Cause, str] = MappingProxyType(
         Cause.MISSING: "no reaction within {within} of the trigger at {t0}",
         Cause.UNKNOWN: "the reaction was unknown {within} after the trigger at {t0}, while the bench lost nothing",
         Cause.DROPPED: "reacted {delay} after the trigger at {t0} but did not hold for {stays}",
-        Cause.DROPPED_UNKNOWN: "reacted {delay} after the trigger at {t0} but became unknown before it had held for {stays}",
+        Cause.DROPPED_UNKNOWN: "reacted {delay} after the trigger at {t0} but was unknown before it had held {stays}",
         Cause.TROUBLE: "the bench overran or lost frames after the trigger at {t0}",
-        Cause.UNSURE_TRIGGER: "no reaction within {within} of {t0}, but within its uncertainty the trigger may not have fired",
-        Cause.UNSURE_TIME: "the uncertainty of time and value leaves open whether the reaction to the trigger at {t0} met {within}",
-        Cause.UNSURE_HOLD: "reacted {delay} after the trigger at {t0}, but within its uncertainty it may not have held for {stays}",
+        Cause.UNSURE_TRIGGER: "no reaction within {within} of {t0}, but the trigger is within its uncertainty",
+        Cause.UNSURE_TIME: "the uncertainty leaves open whether the reaction to the trigger at {t0} met {within}",
+        Cause.UNSURE_HOLD: "reacted {delay} after the trigger at {t0}, its uncertainty leaves open if it held {stays}",
     }
 )
 

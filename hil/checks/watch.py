@@ -57,7 +57,7 @@ class Cause(IntEnum):
 class Check:
     """One check; its instances are ``count`` watches from ``first``.
 
-    RESPONSE: ``a`` is when, ``b`` is then. NEVER: ``a`` must not hold while ``b`` (empty = always). Else ``a`` must hold.
+    RESPONSE: ``a`` is when, ``b`` is then. NEVER: ``a`` must not hold while ``b`` (empty = always). Else ``a`` must.
     """
 
     kind: I32
@@ -83,7 +83,6 @@ class CheckParams:
     check: Annotated[Rows[Check], CHECKS]
     program: Program
     from_scenario: I64  # 1: judge only once time.scenario is known
-    lost_column: I64  # frames the bench lost since the run began, -1 = it cannot lose any
     overrun_s: F64  # a lateness above this is trouble; infinite = recorded only
     resolution_s: F64  # two times nearer than this are equal
     zero_current_a: F64  # below this the current counts as interrupted
@@ -93,6 +92,7 @@ class CheckParams:
     dtc_t: Annotated[Ints, DTC_CAPACITY]
     col_time_scenario: I64
     col_time_lateness: I64
+    col_time_frames_lost: I64
     col_reported_state: I64
     tcol_reported_state: I64
     col_measured_coil_main_plus: I64

@@ -76,7 +76,8 @@ def start(s: Any, p: Any) -> None:
     """Put the filter where it knows as little as ``p`` says."""
     s["bias_a"], s["offset_v"], s["centre_v"], s["lost_s"] = 0.0, 0.0, math.nan, 0.0
     s["cov"][:] = 0.0
-    for i, name in enumerate(("soc_sigma", "rest_sigma_v", "rest_sigma_v", "h_sigma", "bias_sigma_a", "offset_sigma_v")):
+    names = ("soc_sigma", "rest_sigma_v", "rest_sigma_v", "h_sigma", "bias_sigma_a", "offset_sigma_v")
+    for i, name in enumerate(names):
         s["cov"][i, i] = p[name] ** 2
 
 
@@ -114,7 +115,7 @@ def blur(s: FilterState, i: int, sigma: float, keep: float) -> None:
 def lose(s: FilterState, p: FilterParams, m: ModelState, mp: ModelParams) -> None:
     """The current over ``m.dt_s`` was not measured, so charge, polarisation and hysteresis have moved unseen.
 
-    The sigma of the charge grows with the time lost, not with its root: a current that is not seen does not average out.
+    The sigma of the charge grows with the time lost, not with its root: a current not seen does not average out.
     """
     until_s = s.lost_s + m.dt_s
     rate = p.lost_sigma_a / mp.capacity_c

@@ -19,7 +19,6 @@ from hil.files.pack import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES
 from hil.kernel import F64, I64, Floats, Ints, kernel
 from hil.tick import CELLS, TEMPS
 
-
 ROWS = MOST_TEMPERATURES + 1  # the table of one temperature has an empty row after it
 ZONES = TEMPS + 1  # the place after the last zone is the mean zone, which the estimator uses
 SOC_LEAST, SOC_MOST = -0.1, 1.1  # the OCV is read on straight lines a little beyond its table, then held

@@ -4,8 +4,8 @@ One sense wire more than cells. Wire i joins tap i of the stack to the front end
 resistors sit between the ends of neighbouring wires; behind each end a filter resistor leads to the converter's pin.
 Between neighbouring pins there is the input resistance, which matters only where a wire is open: the pin then floats
 between its neighbours, and the open-wire test current, driven into every pin while it is sampled, moves it. Kirchhoff's
-current law at the wire ends is one tridiagonal system per chain of coupled wires. Undisturbed wires are not solved:
-equal shifts cancel in a cell's reading.
+current law is one tridiagonal system per chain of coupled wires, for their ends and then for their pins. Undisturbed
+wires are not solved: equal shifts cancel in a cell's reading.
 
 All is settled at the sample: filters are fast against the time since the bench changed its outputs.
 """
@@ -73,11 +73,11 @@ class HarnessParams:
     n_temps: I64
     seed: I64
     wire_s: F64
-    filter_ohm: F64
+    filter_s: F64
     bleed_s: F64
     input_s: F64
     test_a: F64
-    common_v: F64  # shift of an intact pin by the test current
+    common_ohm: F64  # what the test current shifts an intact pin by: wire and filter
     code_max: F64
     noise_codes: F64
     gain_codes: Annotated[Floats, CELLS]  # codes per volt
@@ -97,68 +97,93 @@ class HarnessState:
     input_v: Annotated[Floats, CELLS]  # between neighbouring pins
     shift_v: Annotated[Floats, WIRES]  # pin against its tap
     tap_v: Annotated[Floats, WIRES]  # tap against the chain's first
-    end_v: Annotated[Floats, WIRES]  # wire end, the same
+    node_v: Annotated[Floats, WIRES]  # wire end, then pin, the same
+    source_v: Annotated[Floats, WIRES]  # what holds a node, by how much, and what joins it to the next
+    hold_s: Annotated[Floats, WIRES]
+    join_s: Annotated[Floats, WIRES]
     upper: Annotated[Floats, WIRES]  # elimination
 
 
 @kernel
-def _joined(pins: Pins, bleed: Ints32, c: int) -> bool:
+def _is_joined(pins: Pins, bleed: Ints32, c: int) -> bool:
     """Whether wires c and c + 1 influence each other."""
     return bool(bleed[c] | pins.sense_open[c] | pins.sense_open[c + 1])
 
 
 @kernel
-def _input_s(p: HarnessParams, pins: Pins, c: int) -> float:
-    """Input conductance across cell c; between two intact wires it is left out, where it moves nothing."""
-    return p.input_s if pins.sense_open[c] != 0 or pins.sense_open[c + 1] != 0 else 0.0
+def _eliminate(s: HarnessState, first: int, last: int, test_a: float) -> None:
+    """Node voltages of a chain into ``node_v``: each node held at ``source_v`` by ``hold_s``, joined by ``join_s``."""
+    below_s, below_upper, below_v = 0.0, 0.0, 0.0
+    for i in range(first, last + 1):
+        above_s = s.join_s[i] if i < last else 0.0
+        part = 1.0 / (s.hold_s[i] + below_s * (1.0 - below_upper) + above_s)
+        below_v = (s.hold_s[i] * s.source_v[i] + test_a + below_s * below_v) * part
+        below_s, below_upper = above_s, above_s * part
+        s.upper[i], s.node_v[i] = below_upper, below_v
+    for i in range(last - 1, first - 1, -1):
+        s.node_v[i] += s.upper[i] * s.node_v[i + 1]
 
 
 @kernel
-def _solve(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, first: int, last: int, test_a: float) -> bool:
-    """Wire ends of the chain first .. last into ``end_v``; False when every wire of it is open and nothing holds it."""
-    held = False
-    below_s, below_upper, below_v = 0.0, 0.0, 0.0
+def _wire_ends(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, first: int, last: int) -> int:
+    """Lay out the chain of wire ends, held by the taps; returns how many of its wires are intact."""
+    intact = 0
     s.tap_v[first] = 0.0
     for i in range(first, last + 1):
         if i > first:
             volt = pins.cell_voltage_v[i - 1]
             s.tap_v[i] = s.tap_v[i - 1] + (volt if volt == volt else 0.0)
-        wire_s = 0.0 if pins.sense_open[i] != 0 else p.wire_s
-        held = held or wire_s > 0.0
-        above_s = 0.0
+        is_open = pins.sense_open[i] != 0
+        intact += 0 if is_open else 1
+        s.hold_s[i] = 0.0 if is_open else p.wire_s
+        s.source_v[i] = s.tap_v[i]
         if i < last:
-            above_s = _input_s(p, pins, i) + (p.bleed_s if bleed[i] != 0 else 0.0)
-        pivot = wire_s + below_s * (1.0 - below_upper) + above_s
-        s.upper[i] = above_s / pivot if pivot > 0.0 else 0.0
-        s.end_v[i] = (wire_s * s.tap_v[i] + test_a + below_s * below_v) / pivot if pivot > 0.0 else 0.0
-        below_s, below_upper, below_v = above_s, s.upper[i], s.end_v[i]
-    for i in range(last - 1, first - 1, -1):
-        s.end_v[i] += s.upper[i] * s.end_v[i + 1]
-    return held
+            # Between two intact wires the input resistance moves nothing and is left out.
+            leak_s = p.input_s if is_open or pins.sense_open[i + 1] != 0 else 0.0
+            s.join_s[i] = leak_s + (p.bleed_s if bleed[i] != 0 else 0.0)
+    return intact
+
+
+@kernel
+def _pins(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, first: int, last: int) -> None:
+    """Lay out the chain of pins, held by the wire ends just solved; an open end with no balancing holds nothing."""
+    for i in range(first, last + 1):
+        is_bled = (i > first and bleed[i - 1] != 0) or (i < last and bleed[i] != 0)
+        is_open = pins.sense_open[i] != 0
+        s.hold_s[i] = 0.0 if is_open and not is_bled else p.filter_s
+        s.source_v[i] = s.node_v[i]
+        if i < last:
+            s.join_s[i] = p.input_s if is_open or pins.sense_open[i + 1] != 0 else 0.0
 
 
 @kernel
 def _disturb(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, test_a: float) -> None:
-    """Correct ``input_v`` for open wires and balancing."""
+    """Correct ``input_v`` for open wires and balancing.
+
+    The ends are solved first, then the pins on them. In the first step the input resistances hang on the ends, which
+    leaves out a filter against an input resistance, 1e-5 of the voltage of an open and balancing wire.
+    """
     for i in range(p.n_cells + 1):
-        s.shift_v[i] = test_a * p.common_v
+        s.shift_v[i] = test_a * p.common_ohm
     first = 0
     while first < p.n_cells:
         last = first
-        while last < p.n_cells and _joined(pins, bleed, last):
+        while last < p.n_cells and _is_joined(pins, bleed, last):
             last += 1
         if last > first:
-            if not _solve(s, p, pins, bleed, first, last, test_a):  # only the whole stack can hang in the air
+            intact = _wire_ends(s, p, pins, bleed, first, last)
+            if intact == 0:  # only the whole stack can hang in the air
                 for c in range(p.n_cells):
                     s.input_v[c] = 0.0
                 return
+            _eliminate(s, first, last, test_a)
+            on_pin_v = test_a / p.filter_s
+            if intact <= last - first:
+                _pins(s, p, pins, bleed, first, last)
+                _eliminate(s, first, last, test_a)
+                on_pin_v = 0.0
             for i in range(first, last + 1):
-                out_a = -test_a
-                if i > first:
-                    out_a += _input_s(p, pins, i - 1) * (s.end_v[i] - s.end_v[i - 1])
-                if i < last:
-                    out_a += _input_s(p, pins, i) * (s.end_v[i] - s.end_v[i + 1])
-                s.shift_v[i] = s.end_v[i] - s.tap_v[i] - p.filter_ohm * out_a
+                s.shift_v[i] = s.node_v[i] - s.tap_v[i] + on_pin_v
         first = last + 1
     for c in range(p.n_cells):
         s.input_v[c] += s.shift_v[c + 1] - s.shift_v[c]
@@ -250,7 +275,7 @@ def params(
     p = view(made)
     p.n_cells, p.n_temps, p.seed = n_cells, n_temps, seed
     p.wire_s, p.bleed_s, p.input_s = 1.0 / fe.sense_wire_ohm, 1.0 / fe.bleed_ohm, 1.0 / fe.input_ohm
-    p.filter_ohm, p.test_a, p.common_v = fe.filter_ohm, fe.test_current_a, fe.sense_wire_ohm + fe.filter_ohm
+    p.filter_s, p.test_a, p.common_ohm = 1.0 / fe.filter_ohm, fe.test_current_a, fe.sense_wire_ohm + fe.filter_ohm
     p.code_max, p.noise_codes = fe.code_max, fe.noise_v / fe.code_v
     for c in range(n_cells):
         p.gain_codes[c] = (1.0 + fe.gain_error * normal(p.seed, ERROR, 0, c)) / fe.code_v
@@ -270,6 +295,7 @@ def _refuse(n_cells: int, n_temps: int, fe: FrontEnd, sn: Sensors, scalars: tupl
             problems.append(Problem(f"{what} of the harness", expected=f"1 to {most}", found=str(found)))
     positive = {
         "sense_wire_ohm": fe.sense_wire_ohm,
+        "filter_ohm": fe.filter_ohm,
         "bleed_ohm": fe.bleed_ohm,
         "input_ohm": fe.input_ohm,
         "code_v": fe.code_v,

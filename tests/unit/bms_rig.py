@@ -40,7 +40,7 @@ def code_of(temperature_degc: float) -> int:
 
 
 class Rig:
-    """Steps a BMS; ``request`` None sends nothing. ``auxiliary`` maps a Switch to a level that overrides its feedback."""
+    """Steps a BMS; ``request`` None sends nothing; ``auxiliary`` overrides the feedback of a Switch."""
 
     def __init__(self, **options: Any) -> None:
         model = options.pop("limits", limits())

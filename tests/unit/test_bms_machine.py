@@ -1,11 +1,9 @@
 """State machine, precharge, requests, outputs, state of charge and derating of the reference BMS."""
 
-import dataclasses
-
 import cantools
 import numpy as np
 import pytest
-from bms_rig import BUS, CELLS, LIMITS, ROOT, Rig, code_of, limits
+from bms_rig import BUS, CELLS, LIMITS, ROOT, Rig, code_of
 
 from hil.errors import InputError
 from hil.image import DTCS
@@ -275,7 +273,7 @@ def test_limits_fall_from_mol_to_zero_at_rsl(
     rig.wires.temp_code[:] = code_of(temperature)
     rig.step(2)
     assert int(rig.state.charge_limit_ma) == charge_ma
-    assert int(rig.state.discharge_limit_ma) in (discharge_ma, discharge_ma + 0)
+    assert int(rig.state.discharge_limit_ma) == discharge_ma
 
 
 @pytest.mark.parametrize(
@@ -329,8 +327,7 @@ def test_frames_decode_to_what_the_wires_carry() -> None:
     bus = database()
     found: dict[str, float] = {}
     for _, number, payload in rig.sent:
-        if number != 0x120 or payload:
-            found |= bus.decode_message(number, payload, decode_choices=False)
+        found |= bus.decode_message(number, payload, decode_choices=False)
     for i in range(CELLS):
         assert found[f"CellVoltage_{i:03d}"] == pytest.approx(3.1 + 0.005 * i, abs=0.0003126)
     assert found["PackCurrent"] == pytest.approx(-12.345, abs=0.0101)
@@ -341,7 +338,7 @@ def test_frames_decode_to_what_the_wires_carry() -> None:
     assert (found["CellVoltageMin"], found["CellVoltageMax"]) == pytest.approx((3.1, 3.575))
     assert (found["CellMinIndex"], found["CellMaxIndex"]) == (0, 95)
     assert found["IsolationResistance"] == 5000
-    assert all(found[f"Dtc_{code}"] == (code == "cell_spread") for code in DTCS if code != "cell_spread")
+    assert {code for code in DTCS if found[f"Dtc_{code}"]} <= {"cell_spread"}
 
 
 def test_a_scan_is_eight_activations_of_one_image() -> None:
@@ -368,14 +365,14 @@ def test_a_scan_is_eight_activations_of_one_image() -> None:
 
 
 def test_sent_frames_carry_a_running_counter_and_the_crc_of_the_profile() -> None:
-    from e2e.p01 import E2E_P01_DATAID_BOTH, e2e_p01_check
+    from e2e.p01 import e2e_p01_check
 
     rig = Rig()
     rig.step(40)
     frames = [payload for _, number, payload in rig.sent if number == 0x100]
     assert [payload[1] & 15 for payload in frames] == [k % 15 for k in range(40)]
     for payload in frames:
-        assert e2e_p01_check(bytearray(payload), len(payload), 0x1100, data_id_mode=E2E_P01_DATAID_BOTH)
+        assert e2e_p01_check(bytearray(payload), 0x1100)
 
 
 def test_balancing_bleeds_the_high_cells_in_every_second_activation_and_never_while_an_image_is_taken() -> None:
@@ -401,4 +398,3 @@ def test_a_pack_that_does_not_fit_or_an_unknown_defect_is_an_input_error() -> No
         ReferenceBms(LIMITS, BUS, 500, 32)
     with pytest.raises(InputError, match="ov_never_trips"):
         ReferenceBms(LIMITS, BUS, CELLS, 32, defects=["ov_never_trip"])
-    assert dataclasses.is_dataclass(limits()) is False

@@ -1,4 +1,4 @@
-"""Arbitration and end-of-frame times on the virtual bus, against times worked out by hand at 500 kbit/s (2 us a bit)."""
+"""Arbitration and end-of-frame times on the virtual bus, against times worked out by hand at 500 kbit/s: 2 us a bit."""
 
 import numpy as np
 import pytest

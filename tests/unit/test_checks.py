@@ -1,4 +1,4 @@
-"""Whole checks over short hand-made traces: every verdict, the times t0 to t3, margins, and what the compiler refuses."""
+"""Whole checks over short hand-made traces: verdicts, the times t0 to t3, margins, and what the compiler refuses."""
 
 import math
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from hil.checks.spec import CheckSpec, Uncertainty, Where
 from hil.checks.verdict import Status, Verdict, results
 from hil.checks.watch import CheckState
 from hil.errors import InputError
-from hil.image import QUANTITIES, Line, table
+from hil.image import table
 from hil.kernel import Floats, Rows, copied
 from hil.tick import COLUMNS
 
 TICK_NS = 10_000_000
-TABLE = table(4, 2, (*QUANTITIES, Line("time.frames_lost", "1", "frames the bench lost")))
+TABLE = table(4, 2)
 LIMITS = {"limits.cell_ov.MSL": (3.75, "V"), "limits.cell_ov.budget": (0.8, "s")}
 OV = CheckSpec(
     "OV",
@@ -231,7 +231,7 @@ def test_the_slowest_of_several_triggers_decides_the_margin() -> None:
 
     def write(k: int, trace: Trace) -> None:
         trace.set("shown.hvil", 1.0 if k % 20 == 10 else 0.0)
-        delay = 3 if k < 20 else 7
+        delay = 7 if 20 <= k < 40 else 3
         trace.set("measured.pack_current", 0.0 if k % 20 >= 10 + delay else 50.0)
 
     (verdict,) = _run(_compile(spec), 60, write)
@@ -344,12 +344,10 @@ def test_the_columns_a_record_must_hold_are_listed() -> None:
     ],
 )
 def test_the_compiler_refuses_what_cannot_be_judged(spec: CheckSpec, part: str) -> None:
-    with pytest.raises(InputError, match="."):
+    with pytest.raises(InputError) as caught:
         _compile(spec, cell=1)
-    try:
-        _compile(spec, cell=1)
-    except InputError as error:
-        assert part in str(error)
+
+    assert part in str(caught.value)
 
 
 def test_an_informational_requirement_may_rest_on_what_the_bms_reports() -> None:

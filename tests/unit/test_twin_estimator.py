@@ -1,5 +1,6 @@
 """The twin's SoC estimator: it converges where the voltage says something, and says so where it does not."""
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,9 +22,18 @@ def flat(slope_v: float = 0.02) -> SimpleNamespace:
     return made
 
 
-def drive(d: Drive, sim: Simulation, seconds: int, *, offset_v: float = 0.0, bias_a: float = 0.0, dt_s: float = 1.0,
-          amplitude: float = 1.0, begin_s: float = 0.0) -> np.ndarray:
-    """Errors of SoC and sigma, shape (rows, 2), of a drive seen by a sensor with ``bias_a``, cells off by ``offset_v``."""
+def drive(
+    d: Drive,
+    sim: Simulation,
+    seconds: int,
+    *,
+    offset_v: float = 0.0,
+    bias_a: float = 0.0,
+    dt_s: float = 1.0,
+    amplitude: float = 1.0,
+    begin_s: float = 0.0,
+) -> np.ndarray:
+    """(error of SoC, sigma) per row of a drive seen by a sensor with ``bias_a``, cells off by ``offset_v``."""
     out, current = [], 0.0
     for k in range(int(seconds / dt_s)):
         t_s = begin_s + k * dt_s
@@ -120,7 +130,7 @@ def test_without_any_cell_voltage_the_twin_counts_and_sigma_never_shrinks() -> N
         d.tick(float(k), 20.0, NAN)
         sigmas.append(d.sigma())
     assert d.soc() == pytest.approx(0.5 - 20.0 * 99.0 / CAPACITY_C, abs=1e-12)
-    assert all(b >= a for a, b in zip(sigmas, sigmas[1:], strict=False))
+    assert all(b >= a for a, b in pairwise(sigmas))
     assert sigmas[0] == pytest.approx(0.10)
 
 

@@ -17,9 +17,18 @@ def bare(**more: object) -> SimpleNamespace:
     """A 1 Ah cell of 3 V + 1 V per SoC, 10 mohm, RC 20 mohm 10 s and 30 mohm 100 s, without hysteresis."""
     flat = lambda v: np.full((1, 2), v)  # noqa: E731
     made = SimpleNamespace(
-        capacity_ah=1.0, temperatures_degc=(25.0,), soc=(0.0, 1.0), soc_knots=(0.0, 1.0), ocv_v=[[3.0, 4.0]],
-        r0_ohm=flat(0.01), r1_ohm=flat(0.02), tau1_s=flat(10.0), r2_ohm=flat(0.03), tau2_s=flat(100.0),
-        hysteresis=SimpleNamespace(m_v=flat(0.0), gamma=(0.0,), m0_v=(0.0,)), coulombic_efficiency=(1.0,),
+        capacity_ah=1.0,
+        temperatures_degc=(25.0,),
+        soc=(0.0, 1.0),
+        soc_knots=(0.0, 1.0),
+        ocv_v=[[3.0, 4.0]],
+        r0_ohm=flat(0.01),
+        r1_ohm=flat(0.02),
+        tau1_s=flat(10.0),
+        r2_ohm=flat(0.03),
+        tau2_s=flat(100.0),
+        hysteresis=SimpleNamespace(m_v=flat(0.0), gamma=(0.0,), m0_v=(0.0,)),
+        coulombic_efficiency=(1.0,),
     )
     for name, value in more.items():
         setattr(made, name, value)
@@ -83,8 +92,13 @@ def test_cells_in_parallel_share_the_current() -> None:
 
 def hysteretic() -> SimpleNamespace:
     flat = np.full((1, 2), 0.02)
-    return bare(hysteresis=SimpleNamespace(m_v=flat, gamma=(100.0,), m0_v=(0.003,)), ocv_v=[[3.5, 3.5]],
-                r0_ohm=np.full((1, 2), 1e-12), r1_ohm=np.full((1, 2), 1e-12), r2_ohm=np.full((1, 2), 1e-12))
+    return bare(
+        hysteresis=SimpleNamespace(m_v=flat, gamma=(100.0,), m0_v=(0.003,)),
+        ocv_v=[[3.5, 3.5]],
+        r0_ohm=np.full((1, 2), 1e-12),
+        r1_ohm=np.full((1, 2), 1e-12),
+        r2_ohm=np.full((1, 2), 1e-12),
+    )
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])
@@ -108,10 +122,17 @@ def test_a_trickle_below_a_hundredth_of_the_capacity_per_hour_does_not_turn_m0()
 
 
 def test_resistance_follows_the_measured_temperature_and_is_held_beyond_the_table() -> None:
-    two = bare(temperatures_degc=(0.0, 20.0), ocv_v=[[3.5, 3.5]] * 2, r0_ohm=[[0.03] * 2, [0.01] * 2],
-               r1_ohm=np.full((2, 2), 1e-9), r2_ohm=np.full((2, 2), 1e-9), tau1_s=np.full((2, 2), 1.0),
-               tau2_s=np.full((2, 2), 1.0), coulombic_efficiency=(1.0, 1.0),
-               hysteresis=SimpleNamespace(m_v=np.zeros((2, 2)), gamma=(0.0, 0.0), m0_v=(0.0, 0.0)))
+    two = bare(
+        temperatures_degc=(0.0, 20.0),
+        ocv_v=[[3.5, 3.5]] * 2,
+        r0_ohm=[[0.03] * 2, [0.01] * 2],
+        r1_ohm=np.full((2, 2), 1e-9),
+        r2_ohm=np.full((2, 2), 1e-9),
+        tau1_s=np.full((2, 2), 1.0),
+        tau2_s=np.full((2, 2), 1.0),
+        coulombic_efficiency=(1.0, 1.0),
+        hysteresis=SimpleNamespace(m_v=np.zeros((2, 2)), gamma=(0.0, 0.0), m0_v=(0.0, 0.0)),
+    )
     for degc, ohm in ((-30.0, 0.03), (0.0, 0.03), (5.0, 0.025), (20.0, 0.01), (60.0, 0.01)):
         assert one(two).tick(0.0, 1.0, degc=degc)[0] == pytest.approx(3.5 - ohm, abs=1e-12)
 

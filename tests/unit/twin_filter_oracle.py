@@ -8,7 +8,9 @@ import numpy as np
 ORDER = ("soc", "v1", "v2", "h", "bias", "offset")
 
 
-def propagated(cov: np.ndarray, f: Any, z: Any, current_a: float, left: float, dt_s: float, capacity_c: float) -> np.ndarray:
+def propagated(
+    cov: np.ndarray, f: Any, z: Any, current_a: float, left: float, dt_s: float, capacity_c: float
+) -> np.ndarray:
     """F P F' + Q; the bias acts against the true current: soc' = soc - eta (i - b) dt/Q, v' = a v + R (1-a) (i - b)."""
     eta = z.efficiency if current_a < 0 else 1.0
     move = np.eye(6)
@@ -36,8 +38,9 @@ def secant(ocv: Any, soc: float, sigma: float, least: float) -> SimpleNamespace:
     return SimpleNamespace(slope=slope, bend=float(weights @ rest), scatter=float(weights @ rest**2))
 
 
-def updated(cov: np.ndarray, f: Any, line: SimpleNamespace, z: Any, polarisation_v: float, dt_s: float,
-            surprise_v: float) -> tuple[np.ndarray, np.ndarray]:
+def updated(
+    cov: np.ndarray, f: Any, line: SimpleNamespace, z: Any, polarisation_v: float, dt_s: float, surprise_v: float
+) -> tuple[np.ndarray, np.ndarray]:
     """(change of the state, covariance) of the Kalman update with weight taken from a surprise beyond the gate."""
     h = np.array([line.slope, -1.0, -1.0, z.m_v, z.r0_ohm, 1.0])
     noise = (f.noise_v2s + f.polarisation_s * polarisation_v**2 + f.bend_s * line.scatter) / dt_s

@@ -27,12 +27,19 @@ def cell() -> SimpleNamespace:
     ocv = [3.0 + 0.5 * GRID + 0.04 * np.sin(6.0 * GRID) - 0.0006 * (45.0 - t) * (1.0 - GRID) for t in DEGC]
     fall = np.exp(-0.02 * (DEGC - 25.0))[:, None]
     return SimpleNamespace(
-        capacity_ah=10.0, temperatures_degc=tuple(DEGC), soc=tuple(GRID), soc_knots=tuple(KNOTS), ocv_v=np.array(ocv),
-        r0_ohm=0.012 * fall * (1.3 - 0.3 * KNOTS), r1_ohm=0.008 * fall * (1.2 - 0.2 * KNOTS),
-        tau1_s=8.0 + 3.0 * KNOTS + 0.1 * DEGC[:, None], r2_ohm=0.006 * fall * (1.0 + 0.2 * KNOTS),
+        capacity_ah=10.0,
+        temperatures_degc=tuple(DEGC),
+        soc=tuple(GRID),
+        soc_knots=tuple(KNOTS),
+        ocv_v=np.array(ocv),
+        r0_ohm=0.012 * fall * (1.3 - 0.3 * KNOTS),
+        r1_ohm=0.008 * fall * (1.2 - 0.2 * KNOTS),
+        tau1_s=8.0 + 3.0 * KNOTS + 0.1 * DEGC[:, None],
+        r2_ohm=0.006 * fall * (1.0 + 0.2 * KNOTS),
         tau2_s=60.0 - 10.0 * KNOTS + 0.2 * DEGC[:, None],
-        hysteresis=SimpleNamespace(m_v=0.02 * fall * (1.1 - 0.2 * KNOTS), gamma=(60.0, 50.0, 45.0),
-                                   m0_v=(0.005, 0.004, 0.003)),
+        hysteresis=SimpleNamespace(
+            m_v=0.02 * fall * (1.1 - 0.2 * KNOTS), gamma=(60.0, 50.0, 45.0), m0_v=(0.005, 0.004, 0.003)
+        ),
         coulombic_efficiency=(0.93, 0.95, 0.97),
     )
 
@@ -40,8 +47,15 @@ def cell() -> SimpleNamespace:
 class Drive:
     """A twin (compiled, or any module with the same functions) and the row it reads and writes."""
 
-    def __init__(self, stage: Any = twin, of: Any = None, series: int = SERIES, sensors: tuple[int, ...] = SENSORS,
-                 parallel: int = PARALLEL, as_record: Any = lambda records: np.asarray(records)[0]) -> None:
+    def __init__(
+        self,
+        stage: Any = twin,
+        of: Any = None,
+        series: int = SERIES,
+        sensors: tuple[int, ...] = SENSORS,
+        parallel: int = PARALLEL,
+        as_record: Any = lambda records: np.asarray(records)[0],
+    ) -> None:
         self.stage = stage
         self.table: Table = table(series, len(sensors))
         fixed, states = stage.from_cell(of or cell(), parallel, sensors, self.table), zeros(stage.TwinState)
@@ -64,7 +78,7 @@ class Drive:
         self.columns("measured.pack_current")[:] = current_a
         self.columns("measured.cell_voltage")[:] = cells_v
         self.columns("measured.temperature")[:] = degc
-        self.stage.step(self.s, self.p, int(round(t_s * 1e9)), self.row)
+        self.stage.step(self.s, self.p, round(t_s * 1e9), self.row)
         return self.columns("twin.cell_voltage").copy()
 
     def soc(self) -> float:
@@ -77,8 +91,14 @@ class Drive:
 class Simulation:
     """The independent one: SoC of the pack, the rest per temperature sensor, small explicit midpoint steps."""
 
-    def __init__(self, soc: float, of: SimpleNamespace | None = None, sensors: tuple[int, ...] = SENSORS,
-                 series: int = SERIES, parallel: int = PARALLEL) -> None:
+    def __init__(
+        self,
+        soc: float,
+        of: SimpleNamespace | None = None,
+        sensors: tuple[int, ...] = SENSORS,
+        series: int = SERIES,
+        parallel: int = PARALLEL,
+    ) -> None:
         of = of or cell()
         degc, knots = np.asarray(of.temperatures_degc), np.asarray(of.soc_knots)
         grid = lambda x, y: RegularGridInterpolator((degc, x), np.asarray(y))  # noqa: E731
@@ -102,8 +122,10 @@ class Simulation:
             eta = np.interp(degc, self.degc, self.eta) if current_a < 0.0 else np.ones(len(degc))
             pack_eta = np.interp(np.mean(degc), self.degc, self.eta) if current_a < 0.0 else 1.0
             for k in (0, 1):
+
                 def rate(v: np.ndarray, k: int = k, at: np.ndarray = at) -> np.ndarray:
                     return (self.ohm[k + 1](at) * current_a - v) / self.tau[k](at)
+
                 self.v[k] = self.v[k] + small * rate(self.v[k] + 0.5 * small * rate(self.v[k]))
             per_s = np.interp(degc, self.degc, self.gamma) * eta * abs(current_a) / self.capacity_c
             goal = -np.sign(current_a)

@@ -90,7 +90,7 @@ _ALL = (
         "uv_threshold_low_200mv", "under-voltage limit 200 mV too low", _limit("msl", Dtc.CELL_UV, lambda v: v - 200)
     ),
     Defect(
-        "uv_no_delay_limit",
+        "uv_delay_2x",
         "under-voltage opens after twice the delay",
         _limit("delay_ns", Dtc.CELL_UV, lambda t: 2 * t),
     ),

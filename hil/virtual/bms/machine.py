@@ -144,19 +144,21 @@ def in_power(s: BmsState, c: BmsConfig) -> None:
 
 
 @kernel
-def in_error(s: BmsState) -> None:
+def in_error(s: BmsState, c: BmsConfig) -> None:
     """Open and latched; left by CLEAR once no fault that opens is there, then STANDBY."""
     for switch in range(3):
         s.want[switch] = wanted_in_error(switch, s.coil[switch])
     s.confirmed[Dtc.PRECHARGE_TIMEOUT] = 0
     s.confirmed[Dtc.PRECHARGE_SHORT] = 0
-    if s.pending != 0:
+    accepted = clear_accepted(s)
+    if accepted == 0:
         s.cleared = 0
-    elif s.request == Request.CLEAR and clear_accepted(s) != 0:
+    if s.request == Request.CLEAR and accepted != 0:
         s.cleared = 1
         for d in range(DTC_COUNT):
-            s.latched[d] = 0
-            if s.confirmed[d] == 0:
+            if c.opens[d] != 0:
+                s.confirmed[d] = 0  # a running debounce goes on: a lasting CLEAR must not hide a fault
+                s.latched[d] = 0
                 s.dtc[d] = 0
     elif s.request == Request.STANDBY and s.cleared != 0:
         enter(s, State.STANDBY)
@@ -201,7 +203,7 @@ def machine(s: BmsState, c: BmsConfig) -> None:
     elif s.state == State.PRECHARGE:
         in_precharge(s, c)
     elif s.state == State.ERROR:
-        in_error(s)
+        in_error(s, c)
     else:
         in_power(s, c)
     drive_coils(s, c)
