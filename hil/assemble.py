@@ -75,25 +75,25 @@ def load_bench(path: Path | None) -> Plugged:
     return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities)))
 
 
-def uncertainties(plugged: Plugged, table: Table) -> dict[str, Uncertainty]:
+def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:
     """Half widths of value and time per quantity, from the bench file.
 
     Raises:
         InputError: an unknown quantity or a wrong unit.
     """
     out: dict[str, Uncertainty] = {}
-    for name, channel in plugged.model.uncertainty.items():
+    for name, channel in model.uncertainty.items():
         at = ("uncertainty", name)
         q = table.find(name)
         if q is None:
-            raise InputError(plugged.document.problem(at, f"no quantity {name}", on_key=True))
+            raise InputError(document.problem(at, f"no quantity {name}", on_key=True))
         unit = "K" if q.unit == "degC" else q.unit
         try:
             amount = parse_quantity(channel.value, unit) if channel.value is not None else 0.0
         except InputError as error:
             p = error.problems[0]
             raise InputError(
-                plugged.document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)
+                document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)
             ) from None
         out[name] = Uncertainty(amount, channel.time * 1e-9)
     return out
@@ -130,7 +130,7 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
     errors = Collector()
     made = None
     with errors.collecting():
-        made = lowering.lowered(loaded, case, plugged.messages(), uncertainties(plugged, loaded.table))
+        made = lowering.lowered(loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table))
     errors.raise_if_any()
     assert made is not None
     return made, compiled_checks(loaded, made, plugged)
@@ -232,8 +232,10 @@ def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, se
     p["dt_ns"], p["dut_period_ns"] = loaded.model.tick, dut.period_ns
     p["dut_phase_ns"] = dut.phase_ns if phase_ns is None else phase_ns
     p["bus"] = np.asarray(bus.params(plugged.model.bit_rate))[0]
+    wiring, balancing = loaded.pack.wiring, loaded.pack.balancing
+    front_end = harness.FrontEnd(sense_wire_ohm=wiring.sense_wire, bleed_ohm=balancing.resistance)
     p["harness"] = np.asarray(
-        harness.params(loaded.table.cells, loaded.table.temps, seed)
+        harness.params(loaded.table.cells, loaded.table.temps, seed, front_end)
     )[0]
     p["instruments"] = np.asarray(
         instruments.params(loaded.table.cells, loaded.table.temps, seed, loaded.model.tick)
@@ -251,7 +253,7 @@ def _bench_half(
         lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults")
     )
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
-    rooms = {
+    rooms: dict[str, Any] = {
         "faults": fault_params,
         "codec": decode.params(wired.db, wired.quantities, wired.e2e, table),
         "observe": observe.params(table, request.id, np.asarray(fault_params)[0]["e2e"]["config"][line]),

@@ -49,7 +49,7 @@ FORBIDDEN_FIELDS = frozenset(dir(np.recarray)) | frozenset(dir(np.record))
 
 
 @cache
-def dtype_of(record: type) -> np.dtype[np.void]:
+def dtype_of(record: Any) -> np.dtype[np.void]:
     """The aligned dtype of an annotated class; nested classes nest, ``Annotated[Floats, n]`` is an array field.
 
     Padding is made explicit (``pad0``, ``pad1`` ... of uint8), so that copies and digests see defined bytes only.
@@ -76,7 +76,7 @@ def dtype_of(record: type) -> np.dtype[np.void]:
     made = np.dtype(fields, align=True)
     if made.itemsize != offset + (-offset % widest):
         raise TypeError(f"{record.__name__}: hidden padding, itemsize {made.itemsize}, fields end at {offset}")
-    return cast("np.dtype[np.void]", made)
+    return made
 
 
 def _field(record: type, name: str, hint: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -179,6 +179,9 @@ def identities(sets: Iterable[Mapping[str, Mapping[str, str]]]) -> list[tuple[st
             for key, text in values.items():
                 merged.setdefault(group, {}).setdefault(key, {})[text] = None
     return [
-        (group, {key: " | ".join(list(texts)[:6]) + (" | ..." if len(texts) > 6 else "") for key, texts in values.items()})
+        (
+            group,
+            {key: " | ".join(list(texts)[:6]) + (" | ..." if len(texts) > 6 else "") for key, texts in values.items()},
+        )
         for group, values in merged.items()
     ]

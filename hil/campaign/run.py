@@ -14,6 +14,7 @@ import numpy as np
 
 import hil
 from hil.assemble import Assembled, Plugged, assemble, load_bench
+from hil.campaign.warm import compile_all
 from hil.checks.verdict import Status, Verdict, results
 from hil.engine import Ending, Run, run, trip_text
 from hil.errors import BenchError, ExitCode, InputError, Problem, nearest
@@ -209,6 +210,7 @@ def run_all(paths: list[Path], options: Options, screen: Screen) -> Outcome:
     errors.raise_if_any()
     if not is_compiled():
         screen.note("first run: compiling the kernels once, about half a minute; later runs start at once")
+        screen.follow("compiling", lambda progress: compile_all())
     outcome = Outcome()
     total = sum(len(cases) for _, cases in scenarios)
     made: list[tuple[dict[str, Any], Assembled, Loaded]] = []
@@ -240,15 +242,16 @@ def write_results(
     outcome: Outcome, made: list[tuple[dict[str, Any], Assembled, Loaded]], options: Options, seconds: float
 ) -> None:
     """``verdicts.json`` (no wall clock in it), ``junit.xml``, ``report.html`` and ``run.json``."""
-    from hil.analysis.junit import write_junit
+    from hil.analysis.junit import junit
     from hil.analysis.report import report
     from hil.campaign.reporting import case_report
 
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "verdicts.json").write_text(json.dumps(outcome.cases, indent=1) + "\n")
-    write_junit(outcome.cases, options.out / "junit.xml")
     outcome.report = options.out / "report.html"
-    report([case_report(summary, a, loaded, options.out) for summary, a, loaded in made], outcome.report)
+    reports = [case_report(summary, a, loaded, options.out) for summary, a, loaded in made]
+    junit(reports, options.out / "junit.xml")
+    report(reports, outcome.report)
     facts = {
         "started": datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat(),  # noqa: TID251
         "seconds": round(seconds, 3),

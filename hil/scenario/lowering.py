@@ -14,14 +14,15 @@ from hil.checks.program import Program
 from hil.checks.spec import CheckSpec, Source, Uncertainty, Where
 from hil.errors import InputError, Problem, nearest
 from hil.faults import catalogue
-from hil.files import KeyPath, resolve
+from hil.files import Document, KeyPath, resolve
 from hil.files.limits import lookup
 from hil.image import REQUESTS, Quantity
 from hil.kernel import Rows, view, zeros
 from hil.scenario.cases import Case, fill
 from hil.scenario.loader import Collector, Loaded
-from hil.scenario.schema import Fault, Play, Ramp, Step
-from hil.scenario.timeline import GROUPS, SAMPLES, STEPS, StepKind, TimelineParams, TimelineState
+from hil.scenario.schema import Fault, Play, Ramp, Scenario, Step
+from hil.scenario.timeline import SAMPLES, STEPS, StepKind, TimelineParams, TimelineState
+from hil.tick import GROUPS
 from hil.units import parse_quantity, parse_time_ns
 
 GIVEN, FIRST = 0, 1  # step groups: the preparation, the steps
@@ -94,7 +95,7 @@ def lowered(
     for index, step in enumerate(model.steps):
         with work.errors.collecting():
             _step(work, index, step)
-    checks = _checks(work)
+    checks = check_specs(loaded.path, model, loaded.document, case, work.errors)
     work.errors.raise_if_any()
     work.params["n_groups"] = work.group + 1
     work.params["program"] = np.asarray(work.program)[0]
@@ -305,11 +306,17 @@ def _argument(work: _Work, given: str | float, name: str, unit: str, target: str
     return _located(work, (*at, name), given, unit)
 
 
-def _checks(work: _Work) -> list[CheckSpec]:
-    specs = []
-    for index, e in enumerate(work.loaded.model.expect):
+def check_specs(path: Path, model: Scenario, document: Document, case: Case, errors: Collector) -> list[CheckSpec]:
+    """The expectations of a case with its parameters filled in; problems go to ``errors``."""
+    specs: list[CheckSpec] = []
+
+    def where(at: KeyPath) -> Where:
+        place = document.place(at)
+        return Where(str(path), place.line, place.column)
+
+    for index, e in enumerate(model.expect):
         at: KeyPath = ("expect", index)
-        with work.errors.collecting():
+        with errors.collecting():
             texts = {
                 "when": e.when,
                 "then": e.then,
@@ -319,24 +326,12 @@ def _checks(work: _Work) -> list[CheckSpec]:
                 "always": e.always,
             }
             keys = {"during": "while"}
-            filled = {k: work.text(t, (*at, keys.get(k, k))) for k, t in texts.items() if t}
-            places = {k: _where(work, (*at, keys.get(k, k))) for k in filled}
+            filled = {k: fill(t, case, document, (*at, keys.get(k, k))) for k, t in texts.items() if t}
+            places = {k: where((*at, keys.get(k, k))) for k in filled}
             if e.stays is not None:
                 filled["stays"] = f"{e.stays} ns"
             if e.for_ is not None:
                 filled["share"] = f"{e.for_ * 100:.12g} %"
             identity = e.id or f"expect-{index + 1}"
-            specs.append(
-                CheckSpec(identity, reported_only_ok=e.informational, where=_where(work, at), places=places, **filled)
-            )
-    ids = [s.id for s in specs]
-    for index, spec in enumerate(specs):
-        if spec.id in ids[:index]:
-            found = Problem("two expectations have this id", expected="an id of its own", found=spec.id)
-            work.errors.problems += list(work.problem(("expect", index), found).problems)
+            specs.append(CheckSpec(identity, reported_only_ok=e.informational, where=where(at), places=places, **filled))
     return specs
-
-
-def _where(work: _Work, at: KeyPath) -> Where:
-    place = work.loaded.document.place(at)
-    return Where(str(work.loaded.path), place.line, place.column)

@@ -101,11 +101,11 @@ def begin(s: TimelineState, p: TimelineParams, i: int, t_ns: int, row: Floats) -
 def integral_at(p: TimelineParams, step: StepRow, t_ns: int) -> float:
     """Integral of the profile from its start to ``t_ns``, exact for samples held for their period."""
     k = min(t_ns // step.period_ns, step.count)
-    whole = p.integral[step.sample + k]
+    whole = float(p.integral[step.sample + k])
     if k >= step.count:
         return whole
     part = (t_ns - k * step.period_ns) / step.period_ns
-    return whole + part * (p.integral[step.sample + k + 1] - whole)
+    return whole + part * (float(p.integral[step.sample + k + 1]) - whole)
 
 
 @kernel

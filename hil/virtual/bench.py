@@ -40,12 +40,12 @@ class VirtualBench:
             world.dut_half(self._worlds, self._fixed, bms.state, bms.config, self._ports, link, t_ns)
             return
         until_ns = t_ns + self._dt_ns
-        parts: tuple[Any, ...] = (self._worlds, self._fixed, self._ports, link)
-        world.begin(*parts)
-        while (now_ns := world.until_step(*parts, until_ns)) >= 0:
+        w, p, port = self._worlds, self._fixed, self._ports
+        world.begin(w, p, port, link)
+        while (now_ns := world.until_step(w, p, port, link, until_ns)) >= 0:
             self._dut.step(now_ns, self._period_ns, self._ports)
-            world.since_step(*parts, now_ns)
-        world.end(*parts, until_ns)
+            world.since_step(w, p, port, link, now_ns)
+        world.end(w, p, port, link, until_ns)
 
     def make_safe(self) -> None:
         """Take the emulated supply and coils away; nothing real is energised."""

@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 
 from hil.errors import InputError, Problem
-from hil.kernel import F64, I64, Floats, Ints32, Rows, kernel, normal, view, zeros
+from hil.kernel import F64, I64, Floats, Ints32, Rows, kernel, normal, stream_seed, view, zeros
 from hil.tick import CELLS, SWITCHES, TEMPS, WIRES, DutInputs, OpenWireTest, Pins
 
 NO_CODE = 65535  # what a cleared result register of an LTC68xx holds; stands for an unknown input
@@ -263,7 +263,7 @@ def params(
 ) -> Rows[HarnessParams]:
     """The wires of a pack; systematic errors are drawn once and stay for the run.
 
-    ``seed`` is that of the harness's own random stream.
+    ``seed`` is the run's; the random numbers come from a stream of their own.
 
     Raises:
         InputError: more cells or sensors than a record holds, or a resistance or step that is not positive.
@@ -273,7 +273,7 @@ def params(
     _refuse(n_cells, n_temps, fe, sn, scalars)
     made = zeros(HarnessParams)
     p = view(made)
-    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, seed
+    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, stream_seed(seed, "harness")
     p.wire_s, p.bleed_s, p.input_s = 1.0 / fe.sense_wire_ohm, 1.0 / fe.bleed_ohm, 1.0 / fe.input_ohm
     p.filter_s, p.test_a, p.common_ohm = 1.0 / fe.filter_ohm, fe.test_current_a, fe.sense_wire_ohm + fe.filter_ohm
     p.code_max, p.noise_codes = fe.code_max, fe.noise_v / fe.code_v

@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 
 from hil.errors import InputError, Problem
-from hil.kernel import F64, I64, Floats, Rows, kernel, normal, view, zeros
+from hil.kernel import F64, I64, Floats, Rows, kernel, normal, stream_seed, view, zeros
 from hil.tick import CELLS, TEMPS, Link
 
 CELL, TEMP, SCALAR = 0, 1, 2  # random streams
@@ -89,7 +89,7 @@ def params(
 ) -> Rows[InstrumentParams]:
     """The instruments of a bench with ``n_cells`` emulated cells and ``n_temps`` thermistors, read every ``dt_ns``.
 
-    ``seed`` is that of the instruments' own random stream.
+    ``seed`` is the run's; the random numbers come from a stream of their own.
 
     Raises:
         InputError: more cells or sensors than a record holds, or a step or ``dt_ns`` that is not positive.
@@ -108,7 +108,7 @@ def params(
         raise InputError(problems)
     made = zeros(InstrumentParams)
     p = view(made)
-    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, seed
+    p.n_cells, p.n_temps, p.seed = n_cells, n_temps, stream_seed(seed, "instruments")
     p.dt_ns = dt_ns
     p.cell_step_v, p.cell_noise_v = chosen.cell_voltage.step, chosen.cell_voltage.noise
     p.temp_step_k, p.temp_noise_k = chosen.temperature.step, chosen.temperature.noise

@@ -10,7 +10,7 @@ from hil.codec import e2e
 from hil.codec.mapping import load_bus
 from hil.files.limits import BmsLimits, load_limits
 from hil.image import DTCS
-from hil.kernel import view, zeros
+from hil.kernel import INTERPRET, view, zeros
 from hil.tick import DutLink, Frame, Switch
 from hil.virtual.bms.dut import ReferenceBms
 from hil.virtual.bms.record import Dtc, Request, State
@@ -63,6 +63,7 @@ class Rig:
         self.wires.isolation_kohm, self.wires.supply_mv, self.wires.hvil, self.wires.wake = 5000, 12_000, 1, 1
         self._config = bus().e2e.of("VEH_Request")
         self._table = e2e.table([self._config])
+        self._line: Any = view(self._table).config[0] if INTERPRET else np.asarray(self._table)["config"][0][0]
 
     @property
     def state(self) -> Any:
@@ -112,7 +113,7 @@ class Rig:
         f = view(frame)
         f.id, f.dlc, f.t_ns = 0x0F0, 2, self.k * TASK_NS
         f.payload[1] = (int(self.request) << 4) | self.counter
-        f.payload[0] = e2e.crc_of(frame[0], np.asarray(self._table)["config"][0][0])
+        f.payload[0] = e2e.crc_of(frame[0], self._line)
         if self.corrupt:
             f.payload[0] ^= 0x55
         np.asarray(self.port)["rx"]["slot"][0][0] = np.asarray(frame)[0]

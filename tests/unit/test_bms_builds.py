@@ -56,7 +56,7 @@ def play(rig: Rig, phase: dict[str, Any]) -> None:
     rig.step()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(PHASE, min_size=1, max_size=8))
 def test_the_compiled_bms_is_the_one_in_cpython_step_for_step(phases: list[dict[str, Any]]) -> None:
     compiled, plain = Rig(), Rig(compiled=False)

@@ -48,7 +48,7 @@
     };
   }
 
-  function options(chart, panel, index, width, last, key, range) {
+  function options(chart, panel, index, width, last, key) {
     const ink = css("--soft"), grid = { stroke: css("--grid"), width: 1 };
     const series = [{ label: "time", value: (u, v) => v == null ? "–" : v.toFixed(4) + " s" }], bands = [];
     const states = panel.labels.length > 0;
@@ -73,7 +73,7 @@
       width, height: (states ? 56 + 15 * Math.max(panel.labels.length, 2) : 190) + (top ? 56 : 0) + (last ? 22 : 0), series, bands,
       padding: [top ? 62 : 8, 14, 0, 0],
       legend: { live: true, markers: { width: 3 } },
-      scales: { x: { time: false, min: range?.[0], max: range?.[1] }, y },
+      scales: { x: { time: false }, y },
       axes: [
         { stroke: ink, grid, ticks: { show: false }, size: last ? 44 : 22, label: last ? "time in s" : undefined, labelSize: 20, labelFont: "12px system-ui", font: "11px system-ui" },
         {
@@ -86,14 +86,11 @@
     };
   }
 
-  const following = new Set();
   function follow(from, key) {
-    if (following.has(key)) return;
-    following.add(key);
+    const { min, max } = from.scales.x;
     for (const u of drawn.get(key) ?? []) {
-      if (u !== from) u.setScale("x", { min: from.scales.x.min, max: from.scales.x.max });
+      if (u !== from && (u.scales.x.min !== min || u.scales.x.max !== max)) u.setScale("x", { min, max });
     }
-    following.delete(key);
   }
 
   function extent(chart) {
@@ -132,7 +129,7 @@
       place.className = "panel";
       box.append(place);
       const last = index === chart.panels.length - 1;
-      const plot = new uPlot(options(chart, panel, index, box.clientWidth, last, key, seen), table(panel), place);
+      const plot = new uPlot(options(chart, panel, index, box.clientWidth, last, key), table(panel), place);
       plot._named = index === 0;
       plot.root.querySelectorAll(".u-legend .u-series").forEach((row, i) => {
         if (i === 0 && index > 0 || plot.series[i]?.band) row.style.display = "none";
@@ -140,7 +137,7 @@
       plots.push(plot);
     });
     drawn.set(key, plots);
-    plots.forEach(u => u.redraw());
+    plots.forEach(u => u.setScale("x", { min: seen[0], max: seen[1] }));
   }
 
   const boxes = () => [...document.querySelectorAll(".chart")];

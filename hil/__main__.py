@@ -1,0 +1,5 @@
+"""``python -m hil`` is ``hil``."""
+
+from hil.cli import main
+
+main()
