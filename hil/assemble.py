@@ -92,9 +92,7 @@ def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[st
             amount = parse_quantity(channel.value, unit) if channel.value is not None else 0.0
         except InputError as error:
             p = error.problems[0]
-            raise InputError(
-                document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)
-            ) from None
+            raise InputError(document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)) from None
         out[name] = Uncertainty(amount, channel.time * 1e-9)
     return out
 
@@ -130,7 +128,9 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
     errors = Collector()
     made = None
     with errors.collecting():
-        made = lowering.lowered(loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table))
+        made = lowering.lowered(
+            loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table)
+        )
     errors.raise_if_any()
     assert made is not None
     return made, compiled_checks(loaded, made, plugged)
@@ -234,12 +234,10 @@ def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, se
     p["bus"] = np.asarray(bus.params(plugged.model.bit_rate))[0]
     wiring, balancing = loaded.pack.wiring, loaded.pack.balancing
     front_end = harness.FrontEnd(sense_wire_ohm=wiring.sense_wire, bleed_ohm=balancing.resistance)
-    p["harness"] = np.asarray(
-        harness.params(loaded.table.cells, loaded.table.temps, seed, front_end)
-    )[0]
-    p["instruments"] = np.asarray(
-        instruments.params(loaded.table.cells, loaded.table.temps, seed, loaded.model.tick)
-    )[0]
+    p["harness"] = np.asarray(harness.params(loaded.table.cells, loaded.table.temps, seed, front_end))[0]
+    p["instruments"] = np.asarray(instruments.params(loaded.table.cells, loaded.table.temps, seed, loaded.model.tick))[
+        0
+    ]
     return VirtualBench(fixed, zeros(World), dut, nvm)
 
 
@@ -249,9 +247,7 @@ def _bench_half(
     model, table, wired = loaded.model, loaded.table, plugged.bus
     protections = wired.e2e.lines()
     request = next(m for m in wired.db.messages if m.name == REQUEST)
-    fault_params = catalogue.params(
-        lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults")
-    )
+    fault_params = catalogue.params(lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults"))
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
     rooms: dict[str, Any] = {
         "faults": fault_params,

@@ -50,7 +50,9 @@ def main() -> None:
 @click.option("--bench", type=EXISTING, help="Bench file; default: the virtual bench that ships with Cellbench.")
 @click.option("--out", type=EXISTING, default=Path("results"), show_default=True, help="Folder for the results.")
 @click.option("--clock", type=click.Choice(["virtual", "real"]), default="virtual", show_default=True)
-@click.option("--speed", type=click.FloatRange(0.01, 1000.0), default=1.0, show_default=True, help="Factor of real time.")
+@click.option(
+    "--speed", type=click.FloatRange(0.01, 1000.0), default=1.0, show_default=True, help="Factor of real time."
+)
 @click.option("--defect", "defects", multiple=True, help="Seed a named defect into the virtual BMS; repeatable.")
 @click.option("--case", "only", multiple=True, help="Run only the cases with this id; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, nothing else.")

@@ -15,10 +15,9 @@ from hil import compare, observe, plan, safety
 from hil.checks import automaton
 from hil.checks.watch import CheckParams, CheckState
 from hil.codec import decode, restbus
-from hil.errors import BenchError
 from hil.faults import points
 from hil.image import Table, bind
-from hil.kernel import F64, I64, Floats, Rows, copied, dtype_of, kernel, view, zeros
+from hil.kernel import I64, Floats, Rows, copied, kernel, view, zeros
 from hil.plant import pack
 from hil.ports import Bench, Clock, Sink
 from hil.scenario import timeline
@@ -209,6 +208,3 @@ def snapshot(states: Rows[State]) -> Rows[State]:
     """A byte-exact copy of the bench half's state, for resume and what-if."""
     made: Rows[State] = copied(states)
     return made
-
-
-__all__ = ["BenchError", "Ending", "Params", "Rig", "Run", "State", "bench_half", "dtype_of", "params", "run", "state"]

@@ -98,7 +98,8 @@ def _field(record: type, name: str, hint: Any) -> tuple[np.dtype[Any], tuple[int
 
 def zeros(record: type[T], count: int = 1) -> "Rows[T]":
     """A zeroed, C-contiguous array of ``count`` records."""
-    made = np.zeros(count, dtype_of(record))
+    kind: Any = record
+    made = np.zeros(count, dtype_of(kind))
     return cast("Rows[T]", made.view(np.recarray) if INTERPRET else made)
 
 
@@ -133,8 +134,8 @@ def cache_root() -> Path:
     chosen = os.environ.get("HIL_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "cellbench"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "cellbench"
 
 
 def _open_cache(keep: int = 4) -> Path:

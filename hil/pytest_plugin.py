@@ -34,7 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cellbench", "Cellbench scenarios")
     group.addoption("--hil-bench", metavar="FILE", help="bench file; default: the virtual bench")
     group.addoption(
-        "--hil-defect", metavar="NAME", action="append", default=[], help="seed this defect into the virtual BMS; repeatable"
+        "--hil-defect",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="seed this defect into the virtual BMS; repeatable",
     )
 
 

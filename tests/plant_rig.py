@@ -25,37 +25,53 @@ def cell(**changes: Any) -> dict[str, Any]:
     temps, soc = [0.0, 25.0, 45.0], np.linspace(0.0, 1.0, 201)
     knots = np.linspace(0.0, 1.0, 11).tolist()
     written: dict[str, Any] = {
-        "cell": "made up", "source": "tests", "licence": "CC0-1.0", "capacity_ah": 2.5, "mass_kg": 0.07,
-        "heat_capacity_j_per_k": 75.0, "surface_heat_transfer_w_per_k": 0.1, "temperatures_degc": temps,
+        "cell": "made up",
+        "source": "tests",
+        "licence": "CC0-1.0",
+        "capacity_ah": 2.5,
+        "mass_kg": 0.07,
+        "heat_capacity_j_per_k": 75.0,
+        "surface_heat_transfer_w_per_k": 0.1,
+        "temperatures_degc": temps,
         "ocv_v": [[ocv(z) + 1e-4 * (t - 25.0) for z in soc.tolist()] for t in temps],
-        "soc": soc.tolist(), "soc_knots": knots,
+        "soc": soc.tolist(),
+        "soc_knots": knots,
         "r0_ohm": [[0.02] * 11, [0.01] * 11, [0.008] * 11],
-        "r1_ohm": [[0.01] * 11] * 3, "tau1_s": [[10.0] * 11] * 3, "r2_ohm": [[0.015] * 11] * 3,
+        "r1_ohm": [[0.01] * 11] * 3,
+        "tau1_s": [[10.0] * 11] * 3,
+        "r2_ohm": [[0.015] * 11] * 3,
         "tau2_s": [[200.0] * 11] * 3,
         "hysteresis": {"m_v": [[0.02] * 11] * 3, "gamma": [50.0] * 3, "m0_v": [0.002] * 3},
-        "coulombic_efficiency": [0.99, 0.995, 0.998], "fit": {},
+        "coulombic_efficiency": [0.99, 0.995, 0.998],
+        "fit": {},
     }
     written.update(changes)
     return written
 
 
 PLAIN: dict[str, Any] = {
-    "ocv_v": [[3.3] * 201] * 3, "r0_ohm": [[0.01] * 11] * 3, "coulombic_efficiency": [1.0] * 3,
-    "r1_ohm": [[1e-9] * 11] * 3, "r2_ohm": [[1e-9] * 11] * 3,
+    "ocv_v": [[3.3] * 201] * 3,
+    "r0_ohm": [[0.01] * 11] * 3,
+    "coulombic_efficiency": [1.0] * 3,
+    "r1_ohm": [[1e-9] * 11] * 3,
+    "r2_ohm": [[1e-9] * 11] * 3,
     "hysteresis": {"m_v": [[0.0] * 11] * 3, "gamma": [50.0] * 3, "m0_v": [0.0] * 3},
 }
 """Changes that leave 3.3 V behind 10 mohm: for arithmetic by hand."""
 
 PACK: dict[str, Any] = {
-    "pack": "made up", "series": 4, "parallel": 1,
+    "pack": "made up",
+    "series": 4,
+    "parallel": 1,
     "scatter": {"capacity_sigma": 0, "resistance_sigma": 0, "soc_sigma": 0, "source": "none"},
     "wiring": {"busbars": "1 mohm", "sense_wire": "0.5 ohm", "sense_filter": "1 ms"},
     "thermal": {"between_groups": "0.2 W/K", "to_coolant": "0.1 W/K", "coolant_temperature": "25 degC"},
     "temperature_sensors": {"count": 2, "cells": [0, 3]},
     "hv": {
-        "link_capacitance": "1 mF", "link_bleed": "50 kohm", "precharge": "100 ohm",
-        "contactor": {"resistance": "0.2 mohm", "operate": "20 ms", "bounce": "5 ms", "bounces": 1,
-                      "release": "10 ms"},
+        "link_capacitance": "1 mF",
+        "link_bleed": "50 kohm",
+        "precharge": "100 ohm",
+        "contactor": {"resistance": "0.2 mohm", "operate": "20 ms", "bounce": "5 ms", "bounces": 1, "release": "10 ms"},
         "fuse": {"resistance": "0.3 mohm", "fusing_current": "560 A", "melting_integral": "60000 A^2*s"},
     },
     "isolation": {"plus": "10 Mohm", "minus": "10 Mohm", "y_capacitance": "1 uF"},

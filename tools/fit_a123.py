@@ -51,10 +51,19 @@ def plot(results: dict[int, Result], file: Path, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns 0, or 2 when the data or matplotlib are not there."""
-    parser = argparse.ArgumentParser(prog="python -m tools.fit_a123", description=__doc__, epilog=EXAMPLE,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR",
-                        help="folder that holds cells/a123_lfp (default: $CELLBENCH_DATA or ../shared/data)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.fit_a123",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=default_data(),
+        metavar="DIR",
+        help="folder that holds cells/a123_lfp (default: $CELLBENCH_DATA or ../shared/data)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="cell file to write (default: standard output)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw model against measurement")
     options = parser.parse_args(arguments)

@@ -50,8 +50,9 @@ def thin(
     points: int,
     focus: tuple[float, float] | None = None,
 ) -> NDArray[np.intp]:
-    """Indices of at most about ``points`` samples that look the same: in every stretch first, least, greatest and, where
-    there is one, an unknown value. Half of the points go to the ``focus`` window (s).
+    """Indices of at most about ``points`` samples that look the same as all of them.
+
+    Of every stretch the first, the least, the greatest and, where there is one, an unknown value is kept. Half of the points go to the ``focus`` window (s).
     """
     n = len(times)
     if n <= points:
@@ -149,7 +150,7 @@ def embedded(content: Any) -> Markup:
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     for char, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(char, code)
-    return Markup(text)  # noqa: S704  # nothing that could close the element is left
+    return Markup(text)  # nothing that could close the element is left
 
 
 def page(template: str, **content: Any) -> str:
@@ -168,7 +169,7 @@ def page(template: str, **content: Any) -> str:
 
 
 def _asset(name: str) -> Markup:
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  # a file of this package
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # a file of this package
 
 
 def identities(sets: Iterable[Mapping[str, Mapping[str, str]]]) -> list[tuple[str, dict[str, str]]]:

@@ -32,8 +32,9 @@ BUS_FRAME = np.dtype(
 
 def on_the_bus(record: Record) -> NDArray[np.void]:
     """The frames in order of time, without those that a receive fault took away: the bench has not seen them."""
-    seen = record.frames[(record.frames["bits"] & FrameBits.LOST) == 0]
-    return seen[np.argsort(seen["t_ns"], kind="stable")]
+    seen: NDArray[np.void] = record.frames[(record.frames["bits"] & FrameBits.LOST) == 0]
+    order = np.argsort(seen["t_ns"], kind="stable")
+    return np.take(seen, order)
 
 
 def truncating_seconds(t_ns: int) -> float:

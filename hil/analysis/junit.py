@@ -28,7 +28,7 @@ def junit(cases: Sequence[CaseReport], out: Path) -> None:
     for case in cases:
         name = case.scenario or case.case_id
         suite = suites.setdefault(name, TestSuite(_clean(name)))
-        known = {(item.name, item.value) for item in suite.properties()}
+        known = {(item.name, item.value) for item in suite.properties()}  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         wanted = [("requirement", text) for text in case.requirements] + [("record", case.record.as_posix())]
         for key, text in wanted:
             if (key, _clean(text)) not in known:
@@ -38,7 +38,7 @@ def junit(cases: Sequence[CaseReport], out: Path) -> None:
             suite.add_testcase(_test(case, check))
     for suite in suites.values():
         document.add_testsuite(suite)
-    document.update_statistics()
+    document.update_statistics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         document.write(str(out), pretty=True)

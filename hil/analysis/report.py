@@ -54,7 +54,7 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """One run: its verdicts, its record, and who took part (``identity`` as the record's metadata: group, key, text)."""
+    """One run: its verdicts, its record, and who took part (``identity``: group, key, text, as a record's metadata)."""
 
     case_id: str
     record: Path

@@ -20,7 +20,7 @@ MOST_LINES = 512
 
 
 def summary(record: Record) -> str:
-    """What is in the record: who took part, how long, how much, what happened, what was judged, and whether it is whole."""
+    """What is in the record: who took part, how much, what happened, what was judged, and whether it is whole."""
     lines = [f"record    {record.path}", f"state     {_state(record)}"]
     for group, values in identities([record.metadata]):
         lines.append(f"{group[:9]:<9} " + ", ".join(f"{key} {text}" for key, text in values.items()))

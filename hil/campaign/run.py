@@ -1,5 +1,6 @@
-"""Running scenarios: every case to a record and verdicts, then ``verdicts.json``, ``junit.xml``, ``report.html``, ``run.json``."""
+"""Running scenarios: every case to a record and verdicts; then ``verdicts.json``, JUnit, the report and ``run.json``."""
 
+import dataclasses
 import datetime
 import json
 import platform
@@ -49,6 +50,7 @@ class Outcome:
     """All cases as plain data (``verdicts.json``) and where things are."""
 
     cases: list[dict[str, Any]] = field(default_factory=list)
+    folder: Path = Path()
     report: Path | None = None
     interrupted: bool = False
 
@@ -67,7 +69,9 @@ class Screen:
         from rich.console import Console
 
         self.quiet = quiet
-        self._console = Console(stderr=False, highlight=False, soft_wrap=False)
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console = Console(highlight=False, width=140)
 
     def note(self, text: str) -> None:
         """One line."""
@@ -95,10 +99,17 @@ class Screen:
                 margin = "" if check["margin"] is None else f"{check['margin']:.3g} {check['margin_unit']}"
                 verdict = Text(check["status"], style=colours.get(check["status"], "yellow"))
                 at = "" if check["time_s"] is None else f"{check['time_s']:.3f} s"
-                shown.add_row(f"{case['name']} {case['case']}", check["id"], verdict, margin, at, check["reason"])
+                shown.add_row(
+                    f"{case['name']} {case['case']}".removesuffix(" case"),
+                    check["id"],
+                    verdict,
+                    margin,
+                    at,
+                    check["reason"],
+                )
         self._console.print(shown)
         for case in outcome.cases[:3]:
-            self.note(f"record: {case['record']}")
+            self.note(f"record: {outcome.folder / case['record']}")
         if len(outcome.cases) > 3:
             self.note(f"        and {len(outcome.cases) - 3} more")
         if outcome.report is not None:
@@ -137,8 +148,6 @@ def run_case(
 ) -> tuple[dict[str, Any], Assembled, bool]:
     """One case: run it, judge it, finish its record; the bench's own failures become ERROR verdicts."""
     made = assemble(loaded, case, plugged, record, options.clock, options.speed, options.defects)
-    import dataclasses
-
     rig = dataclasses.replace(made.rig, on_progress=on_progress)
     failure = ""
     ended: Run | None = None
@@ -211,7 +220,7 @@ def run_all(paths: list[Path], options: Options, screen: Screen) -> Outcome:
     if not is_compiled():
         screen.note("first run: compiling the kernels once, about half a minute; later runs start at once")
         screen.follow("compiling", lambda progress: compile_all())
-    outcome = Outcome()
+    outcome = Outcome(folder=options.out)
     total = sum(len(cases) for _, cases in scenarios)
     made: list[tuple[dict[str, Any], Assembled, Loaded]] = []
     for loaded, cases in scenarios:

@@ -1,7 +1,7 @@
 """What the automata found, as verdicts people read: one status, one margin, one plain sentence."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -13,6 +13,9 @@ from hil.checks.compile import CheckInfo, Compiled
 from hil.checks.watch import Cause, CheckState, Kind, Outcome, Phase
 from hil.kernel import Rows
 from hil.units import format_quantity
+
+Clock = Callable[[Any], str]
+"""Words for a run time, as the reader counts it (from the first step)."""
 
 UNKNOWN_SHARE = 0.05
 """More unknown samples than this make ``always``, ``never`` and a share of time INCONCLUSIVE (docs: verdicts)."""
@@ -67,10 +70,15 @@ def results(state: Rows[CheckState], compiled: Compiled, t_end_s: float, bench_e
 
 def _verdict(s: Any, info: CheckInfo, compiled: Compiled, t_end_s: float, bench_error: str) -> Verdict:
     judge = _judge_response if info.kind == Kind.RESPONSE else _judge_samples
+    origin_s = 0.0 if math.isnan(float(s["origin_s"])) else float(s["origin_s"])
+
+    def at_time(seconds: Any) -> str:
+        return _s(float(seconds) - origin_s)
+
     found = []
     for i in range(info.instances):
         w = s["watch"][info.base + i]
-        status, reason = judge(w, info, compiled, int(s["rows"]))
+        status, reason = judge(w, info, compiled, int(s["rows"]), at_time)
         if bench_error and not _is_settled(status, w, info):
             status, reason = Status.ERROR, f"the bench could not finish: {bench_error}"
         found.append((_WORST_FIRST.index(status), _margin_key(w), i, status, reason))
@@ -85,7 +93,6 @@ def _verdict(s: Any, info: CheckInfo, compiled: Compiled, t_end_s: float, bench_
     t0, t1, t2, t3 = _times(w, info)
     closed = status in (Status.FAIL, Status.PASS) or (status == Status.INCONCLUSIVE and not _undecided(w))
     at = float(w["decided_s"]) if closed else math.nan
-    origin = float(s["origin_s"])
     return Verdict(
         info.spec.id,
         status,
@@ -97,7 +104,7 @@ def _verdict(s: Any, info: CheckInfo, compiled: Compiled, t_end_s: float, bench_
         t2,
         t3,
         _sentence(reason),
-        0.0 if math.isnan(origin) else origin,
+        origin_s,
         i if info.instances > 1 else -1,
         info.instances,
         exercised,
@@ -143,32 +150,32 @@ def _undecided(w: Any) -> bool:
 
 
 def _s(seconds: Any) -> str:
-    """A time of the run with all its milliseconds."""
+    """A time with all its milliseconds."""
     return f"{float(seconds):.6f}".rstrip("0").rstrip(".") + " s"
 
 
-def _judge_response(w: Any, info: CheckInfo, compiled: Compiled, _rows: int) -> tuple[Status, str]:
+def _judge_response(w: Any, info: CheckInfo, compiled: Compiled, _rows: int, at: Clock) -> tuple[Status, str]:
     if w["outcome"] == Outcome.FAIL:
-        return Status.FAIL, _cause(w, info)
+        return Status.FAIL, _cause(w, info, at)
     if _undecided(w):
         what = "the reaction had not come" if w["phase"] == Phase.PENDING else "the reaction had not held long enough"
-        return Status.INCONCLUSIVE, f"{what} after the trigger at {_s(w['open_t_s'][0])} when the run ended"
+        return Status.INCONCLUSIVE, f"{what} after the trigger at {at(w['open_t_s'][0])} when the run ended"
     if w["outcome"] == Outcome.INCONCLUSIVE:
-        return Status.INCONCLUSIVE, _cause(w, info)
+        return Status.INCONCLUSIVE, _cause(w, info, at)
     if w["outcome"] == Outcome.PASS:
         t0 = w["kept_t_s"][0]
         delay = info.within_s - float(w["margin"])
         held = f" and held for {format_quantity(info.stays_s, 's')}" if info.stays_s else ""
         more = f" (longest of {int(w['n_passed'])})" if w["n_passed"] > 1 else ""
         return Status.PASS, (
-            f"reacted {format_quantity(delay, 's')} after the trigger at {_s(t0)}{more}, "
+            f"reacted {format_quantity(delay, 's')} after the trigger at {at(t0)}{more}, "
             f"allowed {format_quantity(info.within_s, 's')}{held}"
         )
     if w["n_standing"]:
         codes = [name for i, name in enumerate(compiled.dtcs) if int(w["standing_dtc"]) >> i & 1]
         by = " with " + ", ".join(codes) if codes else ""
         return Status.NOT_EXERCISED, (
-            f"the reaction already stood at the trigger at {_s(w['standing_s'])}, since {_s(w['standing_since_s'])}{by}"
+            f"the reaction already stood at the trigger at {at(w['standing_s'])}, since {at(w['standing_since_s'])}{by}"
         )
     if w["stood"]:
         return Status.NOT_EXERCISED, "the trigger already stood when judging began and did not fire again"
@@ -192,10 +199,10 @@ _CAUSES: Mapping[Cause, str] = MappingProxyType(
 )
 
 
-def _cause(w: Any, info: CheckInfo) -> str:
+def _cause(w: Any, info: CheckInfo, at: Clock) -> str:
     delay = info.within_s - float(w["margin"])
     shown = {
-        "t0": _s(w["kept_t_s"][0]),
+        "t0": at(w["kept_t_s"][0]),
         "within": format_quantity(info.within_s, "s"),
         "stays": format_quantity(info.stays_s, "s"),
         "delay": format_quantity(delay, "s") if math.isfinite(delay) else "an unknown time",
@@ -203,7 +210,7 @@ def _cause(w: Any, info: CheckInfo) -> str:
     return _CAUSES[Cause(int(w["cause"]))].format(**shown)
 
 
-def _judge_samples(w: Any, info: CheckInfo, compiled: Compiled, rows: int) -> tuple[Status, str]:
+def _judge_samples(w: Any, info: CheckInfo, compiled: Compiled, rows: int, at: Clock) -> tuple[Status, str]:
     samples, known = int(w["n_samples"]), int(w["n_known"])
     if not samples:
         if not rows:
@@ -216,13 +223,13 @@ def _judge_samples(w: Any, info: CheckInfo, compiled: Compiled, rows: int) -> tu
     word = "violated" if info.kind == Kind.NEVER else "not met"
     if w["outcome"] == Outcome.FAIL:
         worst = (
-            f", worst by {format_quantity(-float(w['margin']), info.unit)} at {_s(w['worst_s'])}"
+            f", worst by {format_quantity(-float(w['margin']), info.unit)} at {at(w['worst_s'])}"
             if _has_distance(w, info)
             else ""
         )
         return (
             Status.FAIL,
-            f"{word} from {_s(w['standing_s'])} on{worst}, in {known - int(w['n_possible'])} of {known} samples",
+            f"{word} from {at(w['standing_s'])} on{worst}, in {known - int(w['n_possible'])} of {known} samples",
         )
     if samples - known > UNKNOWN_SHARE * samples:
         return Status.INCONCLUSIVE, f"unknown in {samples - known} of {samples} samples, more than {UNKNOWN_SHARE:.0%}"
@@ -232,7 +239,7 @@ def _judge_samples(w: Any, info: CheckInfo, compiled: Compiled, rows: int) -> tu
             f"within its uncertainty it may be {word} in {known - int(w['n_sure'])} of {known} samples",
         )
     away = (
-        f", closest by {format_quantity(float(w['margin']), info.unit)} at {_s(w['worst_s'])}"
+        f", closest by {format_quantity(float(w['margin']), info.unit)} at {at(w['worst_s'])}"
         if _has_distance(w, info)
         else ""
     )

@@ -171,9 +171,7 @@ def look_up(file: QuantityFile, document: Document, db: Database) -> Quantities:
     receive: list[Line] = []
     for name, r in file.receive.items():
         found = _expand(name, ("receive", name), document, db, problems)
-        receive += [
-            Line(m, s, r.quantity, i, r.scale, r.offset, r.unknown, 0, ("receive", name)) for m, s, i in found
-        ]
+        receive += [Line(m, s, r.quantity, i, r.scale, r.offset, r.unknown, 0, ("receive", name)) for m, s, i in found]
     scan: list[Line] = []
     if file.scan is not None:
         c = file.scan

@@ -155,7 +155,9 @@ def kind_of(name: str) -> Kind | Problem:
         if kind.name == name:
             return kind
     names = [k.name for k in KINDS]
-    return Problem("unknown fault kind", expected="one of " + ", ".join(names), found=name, nearest=nearest(name, names) or "")
+    return Problem(
+        "unknown fault kind", expected="one of " + ", ".join(names), found=name, nearest=nearest(name, names) or ""
+    )
 
 
 def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Problem:
@@ -168,7 +170,9 @@ def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Probl
     if kind.noun in ("contactor", "rail"):
         choices = CONTACTORS if kind.noun == "contactor" else ("plus", "minus")
         if noun not in choices:
-            return Problem("fault target", expected=" or ".join(choices), found=target, nearest=nearest(noun, choices) or "")
+            return Problem(
+                "fault target", expected=" or ".join(choices), found=target, nearest=nearest(noun, choices) or ""
+            )
         name = name.format(target=noun)
     elif kind.noun == "quantity":
         name = noun.replace("shown.", "command.", 1)

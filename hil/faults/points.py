@@ -5,7 +5,7 @@ their source each tick, so that ending a fault removes it.
 from enum import IntEnum
 from typing import Annotated
 
-from hil.codec.e2e import E2eConfig, E2eTable, counter_of, protect
+from hil.codec.e2e import E2eTable, counter_of, protect
 from hil.kernel import F64, I64, Floats, Ints, Rows, kernel, uniform
 from hil.tick import GROUPS, Frame, FrameBits, Frames
 

@@ -240,11 +240,19 @@ class _PackBase(Strict):
     def _sensors_fit(self) -> "_PackBase":
         sensors = self.temperature_sensors
         if len(sensors.cells) != sensors.count:
-            raise InputError(Problem("temperature_sensors.cells", expected=f"{sensors.count} group numbers",
-                                     found=str(len(sensors.cells))))
+            raise InputError(
+                Problem(
+                    "temperature_sensors.cells",
+                    expected=f"{sensors.count} group numbers",
+                    found=str(len(sensors.cells)),
+                )
+            )
         if max(sensors.cells) >= self.series:
-            raise InputError(Problem("temperature_sensors.cells", expected=f"groups below {self.series}",
-                                     found=str(max(sensors.cells))))
+            raise InputError(
+                Problem(
+                    "temperature_sensors.cells", expected=f"groups below {self.series}", found=str(max(sensors.cells))
+                )
+            )
         return self
 
 

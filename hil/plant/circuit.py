@@ -187,8 +187,9 @@ def _may_melt(s: CircuitState, p: CircuitParams, path: float, bleed: float, sour
 
 
 @kernel
-def _mean_a2(s: CircuitState, p: CircuitParams, path: float, bleed: float, source_v: float, drawn: float,
-             dt_s: float) -> float:
+def _mean_a2(
+    s: CircuitState, p: CircuitParams, path: float, bleed: float, source_v: float, drawn: float, dt_s: float
+) -> float:
     """Mean of the square of the stack current over a step, A^2, without taking the step."""
     rate = (1.0 / path + bleed) / p.link_f
     goal_v = (source_v / path - drawn) / (1.0 / path + bleed)
@@ -198,8 +199,9 @@ def _mean_a2(s: CircuitState, p: CircuitParams, path: float, bleed: float, sourc
 
 
 @kernel
-def _charge(s: CircuitState, p: CircuitParams, pole: Ints, path: float, bleed: float, source_v: float, drawn: float,
-            dt_s: float) -> None:
+def _charge(
+    s: CircuitState, p: CircuitParams, pole: Ints, path: float, bleed: float, source_v: float, drawn: float, dt_s: float
+) -> None:
     """The link through the path: exact voltage, charge and energies over ``dt_s``."""
     rate = (1.0 / path + bleed) / p.link_f
     goal_v = (source_v / path - drawn) / (1.0 / path + bleed)

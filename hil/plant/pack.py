@@ -121,9 +121,7 @@ def _integrate(s: PlantState, p: PlantParams, until_ns: int) -> None:
     """Circuit and cells from ``s.t_ns`` to ``until_ns`` with the poles as they stand, cut where the fuse melts."""
     while s.t_ns < until_ns:
         dt_s = (until_ns - s.t_ns) * 1e-9
-        done_s = circuit.advance(
-            s.circuit, p.circuit, s.contactors.pole, s.cells.source_v, s.cells.source_ohm, dt_s
-        )
+        done_s = circuit.advance(s.circuit, p.circuit, s.contactors.pole, s.cells.source_v, s.cells.source_ohm, dt_s)
         cells.advance(s.cells, p.cells, done_s, s.circuit.mean_a, s.circuit.mean_a2)
         if done_s < dt_s:
             s.t_ns = min(s.t_ns + max(int(done_s * 1e9 + 0.5), 1), until_ns)

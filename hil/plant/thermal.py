@@ -86,5 +86,10 @@ def fill(record: ThermalParams, pack: PackModel) -> None:
     record.step_ns = STEP_NS
     total = 2.0 * record.between_w_per_k + record.coolant_w_per_k
     if total > record.heat_capacity_j_per_k:
-        raise InputError(Problem("thermal", expected=f"at most {record.heat_capacity_j_per_k:.4g} W/K per group in all",
-                                 found=f"{total:.4g} W/K"))
+        raise InputError(
+            Problem(
+                "thermal",
+                expected=f"at most {record.heat_capacity_j_per_k:.4g} W/K per group in all",
+                found=f"{total:.4g} W/K",
+            )
+        )

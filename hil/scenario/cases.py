@@ -47,7 +47,9 @@ def fill(text: str, case: Case, document: Document, at: KeyPath) -> str:
         name = match[1]
         if name not in case.values:
             close = nearest(name, case.values) or ""
-            raise InputError(document.problem(at, f"unknown parameter ${name}", expected="one of params", nearest=close))
+            raise InputError(
+                document.problem(at, f"unknown parameter ${name}", expected="one of params", nearest=close)
+            )
         return case.values[name]
 
     return PARAMETER.sub(value, text)
@@ -58,7 +60,9 @@ def unused(scenario: Scenario, document: Document) -> list[Any]:
     body = repr(scenario.steps) + repr(scenario.expect)
     used = set(PARAMETER.findall(body))
     return [
-        document.problem(("params", name), f"parameter {name} is never used", on_key=True, expected=f"${name} somewhere")
+        document.problem(
+            ("params", name), f"parameter {name} is never used", on_key=True, expected=f"${name} somewhere"
+        )
         for name in scenario.params
         if name not in used
     ]

@@ -107,7 +107,9 @@ def _check_needs(model: Scenario, document: Document, cells: int) -> None:
         "<": int.__lt__,
     }
     if not compare[matched[1]](cells, int(matched[2])):
-        raise InputError(document.problem(at, "the pack does not meet this need", expected=matched[0], found=f"{cells} cells"))
+        raise InputError(
+            document.problem(at, "the pack does not meet this need", expected=matched[0], found=f"{cells} cells")
+        )
 
 
 def read_profile(path: Path) -> NDArray[np.float64]:

@@ -206,7 +206,9 @@ def _signal(work: _Work, name: str, at: KeyPath) -> tuple[Quantity, int, int]:
         choices = [n.replace("intent.", "shown.", 1) for n in table.names() if n.startswith("intent.")]
         raise work.problem(
             at,
-            Problem("no such signal to set", expected="a shown quantity", found=noun, nearest=nearest(noun, choices) or ""),
+            Problem(
+                "no such signal to set", expected="a shown quantity", found=noun, nearest=nearest(noun, choices) or ""
+            ),
         )
     if index in ("", "all"):
         return q, 0, q.count
@@ -219,7 +221,9 @@ def _value(work: _Work, value: str | float, q: Quantity, at: KeyPath) -> float:
     """A number in the quantity's unit from a label, a quantity with unit, or an expression of limits."""
     if isinstance(value, int | float):
         if q.unit != "1":
-            raise work.problem(at, Problem("a number without a unit", expected=f"a value in {q.unit}", found=str(value)))
+            raise work.problem(
+                at, Problem("a number without a unit", expected=f"a value in {q.unit}", found=str(value))
+            )
         return float(value)
     text = work.text(value, at)
     if q.labels and text in q.labels:
@@ -333,5 +337,7 @@ def check_specs(path: Path, model: Scenario, document: Document, case: Case, err
             if e.for_ is not None:
                 filled["share"] = f"{e.for_ * 100:.12g} %"
             identity = e.id or f"expect-{index + 1}"
-            specs.append(CheckSpec(identity, reported_only_ok=e.informational, where=where(at), places=places, **filled))
+            specs.append(
+                CheckSpec(identity, reported_only_ok=e.informational, where=where(at), places=places, **filled)
+            )
     return specs

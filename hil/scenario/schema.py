@@ -16,7 +16,10 @@ Expression = Annotated[
 ]
 Value = Annotated[
     str | int | float,
-    Field(description="quantity with unit, label, or limits.* expression", examples=["4.25 V", "limits.cell_ov.MSL + 50 mV"]),
+    Field(
+        description="quantity with unit, label, or limits.* expression",
+        examples=["4.25 V", "limits.cell_ov.MSL + 50 mV"],
+    ),
 ]
 Signal = Annotated[str, Field(description="quantity name", examples=["shown.cell_voltage[$cell]"])]
 State = Literal["STANDBY", "PRECHARGE", "NORMAL", "CHARGE", "ERROR"]
@@ -125,7 +128,9 @@ class Expect(Strict):
     id: str | None = None
     when: Expression | None = None
     then: Expression | None = None
-    within: str | None = Field(None, description="time or limits.*.budget", examples=["limits.cell_ov.budget", "300 ms"])
+    within: str | None = Field(
+        None, description="time or limits.*.budget", examples=["limits.cell_ov.budget", "300 ms"]
+    )
     stays: Duration | None = None
     never: Expression | None = None
     while_: Expression | None = Field(None, alias="while")
@@ -137,7 +142,9 @@ class Expect(Strict):
     def _one_form(self) -> "Expect":
         forms = [name for name in ("when", "never", "always") if getattr(self, name) is not None]
         if len(forms) != 1:
-            raise InputError(f"an expectation needs exactly one of when, never, always; found {', '.join(forms) or 'none'}")
+            raise InputError(
+                f"an expectation needs exactly one of when, never, always; found {', '.join(forms) or 'none'}"
+            )
         if (self.when is None) != (self.then is None) or (self.when is not None and self.within is None):
             raise InputError("when needs then and within, and then needs when")
         return self
@@ -157,7 +164,9 @@ class Scenario(Strict):
     bms: str = Field("bms/reference.limits.yaml", description="limits file of the BMS")
     tick: Duration = 10_000_000
     seed: int = 1
-    duration: Duration | None = Field(None, description="longest run after the preparation; default: steps and checks decide")
+    duration: Duration | None = Field(
+        None, description="longest run after the preparation; default: steps and checks decide"
+    )
     params: dict[str, Parameter] = Field(default_factory=dict)
     given: Given = Given()
     envelope: Envelope = Envelope()

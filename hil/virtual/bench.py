@@ -69,5 +69,3 @@ def quiet_link() -> Rows[Link]:
 def dtype_floats(record: Any) -> list[str]:
     """Names of the float fields of a record."""
     return [n for n in record.dtype.names if record.dtype[n].base == np.float64]
-
-

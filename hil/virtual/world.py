@@ -175,8 +175,6 @@ def since_step(
 
 
 @kernel
-def end(
-    worlds: Rows[World], fixed: Rows[WorldParams], ports: Rows[DutLink], links: Rows[Link], until_ns: int
-) -> None:
+def end(worlds: Rows[World], fixed: Rows[WorldParams], ports: Rows[DutLink], links: Rows[Link], until_ns: int) -> None:
     """``close_tick`` for a DUT stepped from Python."""
     close_tick(worlds[0], fixed[0], links[0], ports[0], until_ns)

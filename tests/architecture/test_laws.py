@@ -84,7 +84,9 @@ CONTAINERS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetCo
 def module_names(tree: ast.Module) -> set[str]:
     found: set[str] = set()
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         found |= {t.id for t in targets if isinstance(t, ast.Name)}
     return found
 
@@ -135,7 +137,14 @@ WORLD = frozenset(
     "time threading socket queue select selectors asyncio multiprocessing concurrent subprocess signal sched "
     "datetime random secrets socketserver http".split()
 )
-WORLD_ROOMS = ("hil/hardware/", "hil/virtual/servers/", "hil/dashboard/", "hil/campaign/", "hil/clocks.py", "hil/cli.py")
+WORLD_ROOMS = (
+    "hil/hardware/",
+    "hil/virtual/servers/",
+    "hil/dashboard/",
+    "hil/campaign/",
+    "hil/clocks.py",
+    "hil/cli.py",
+)
 WORLD_FILES = {"hil/records/writer.py": {"threading", "queue"}, "hil/pytest_plugin.py": set()}
 
 
@@ -171,7 +180,9 @@ def test_numpy_randomness_is_always_seeded() -> None:
 
 
 def test_numba_is_imported_by_the_kernel_module_alone() -> None:
-    importers = {relative(p) for p, tree in TREES.items() for _, name in imported(tree) if name.split(".")[0] == "numba"}
+    importers = {
+        relative(p) for p, tree in TREES.items() for _, name in imported(tree) if name.split(".")[0] == "numba"
+    }
     assert importers == {"hil/kernel.py"}
 
 
@@ -179,7 +190,9 @@ def test_nobody_imports_unittest_mock() -> None:
     found = []
     for path in sorted([*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]):
         tree = ast.parse(path.read_text("utf-8"))
-        found += [relative(path) for _, name in imported(tree) if name.startswith(("unittest.mock", "mock", "pytest_mock"))]
+        found += [
+            relative(path) for _, name in imported(tree) if name.startswith(("unittest.mock", "mock", "pytest_mock"))
+        ]
     assert found == []
 
 
@@ -207,7 +220,9 @@ def test_the_guard_stands_on_the_standard_library_protocols_and_errors_only() ->
     for path in guard:
         for line, name in imported(TREES[path]):
             top = name.split(".")
-            fine = top[0] in sys.stdlib_module_names or name.startswith(("hil.protocols", "hil.errors", "hil.hardware.guard"))
+            fine = top[0] in sys.stdlib_module_names or name.startswith(
+                ("hil.protocols", "hil.errors", "hil.hardware.guard")
+            )
             assert fine, f"{relative(path)}:{line} {name}"
 
 
@@ -222,7 +237,12 @@ def records() -> list[type]:
         module = importlib.import_module(name)
         for _, cls in inspect.getmembers(module, inspect.isclass):
             own = cls.__module__.startswith("hil.") and cls.__dict__.get("__annotations__")
-            if not own or hasattr(cls, "__dataclass_fields__") or issubclass(cls, tuple) or hasattr(cls, "model_fields"):
+            if (
+                not own
+                or hasattr(cls, "__dataclass_fields__")
+                or issubclass(cls, tuple)
+                or hasattr(cls, "model_fields")
+            ):
                 continue
             try:
                 dtype_of(cls)
@@ -237,7 +257,17 @@ RECORDS = records()
 
 def test_the_walk_finds_the_records_of_every_stage() -> None:
     names = {r.__name__ for r in RECORDS}
-    assert {"State", "Params", "Link", "DutLink", "PlantState", "TwinParams", "CodecState", "BmsState", "World"} <= names
+    assert {
+        "State",
+        "Params",
+        "Link",
+        "DutLink",
+        "PlantState",
+        "TwinParams",
+        "CodecState",
+        "BmsState",
+        "World",
+    } <= names
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: f"{r.__module__}.{r.__qualname__}")
@@ -263,7 +293,9 @@ PHYSICAL = re.compile(
 def annotated(tree: ast.Module) -> Iterator[tuple[str, ast.AnnAssign]]:
     """Fields of records and dataclasses whose annotation says float or int (not of file models: those carry units in values)."""
     for cls in ast.walk(tree):
-        if not isinstance(cls, ast.ClassDef) or any("Model" in ast.unparse(b) or "Part" in ast.unparse(b) for b in cls.bases):
+        if not isinstance(cls, ast.ClassDef) or any(
+            "Model" in ast.unparse(b) or "Part" in ast.unparse(b) for b in cls.bases
+        ):
             continue
         for node in cls.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -273,7 +305,12 @@ def annotated(tree: ast.Module) -> Iterator[tuple[str, ast.AnnAssign]]:
 
 def lacks_unit(name: str) -> bool:
     """A physical or time word at the end of a name, with no unit after it. Words of ``DIMENSIONLESS`` never need one."""
-    if name.startswith(("col_", "tcol_", "n_")) or name in DIMENSIONLESS or name in NOT_A_TIME or name.split("_")[-1] in UNITS:
+    if (
+        name.startswith(("col_", "tcol_", "n_"))
+        or name in DIMENSIONLESS
+        or name in NOT_A_TIME
+        or name.split("_")[-1] in UNITS
+    ):
         return False
     return TIMES.search(name) is not None or PHYSICAL.search(name) is not None
 
@@ -307,7 +344,9 @@ def test_lint_imports_passes() -> None:
 
 
 # Paths in documents are links or code spans that look like a path of this tree.
-SPAN = re.compile(r"`([A-Za-z_.][\w./-]*/[\w./-]*|[A-Z]+\.md|pyproject\.toml)`|\]\((?!https?:|#|mailto:)([^)\s#]+)(?:#[^)]*)?\)")
+SPAN = re.compile(
+    r"`([A-Za-z_.][\w./-]*/[\w./-]*|[A-Z]+\.md|pyproject\.toml)`|\]\((?!https?:|#|mailto:)([^)\s#]+)(?:#[^)]*)?\)"
+)
 OURS = ("hil/", "tests/", "tools/", "docs/", "scenarios/", "dbc/", "benches/", "firmware_stubs/", ".ci/")
 
 

@@ -230,7 +230,9 @@ def test_frames_are_lost_with_about_their_probability_and_the_same_ones_every_ti
 
     def pattern(seed: int) -> list[int]:
         faults = Faults([spec(kind, 0, -1, probability=0.3)], seed=seed)
-        return [int(faults.frames(Point.RECEIVE, k, ring((0xF0, k, k % 15)))[0]["slot"][0]["bits"]) for k in range(2000)]
+        return [
+            int(faults.frames(Point.RECEIVE, k, ring((0xF0, k, k % 15)))[0]["slot"][0]["bits"]) for k in range(2000)
+        ]
 
     first = pattern(3)
     assert abs(sum(x == LOST for x in first) / 2000 - 0.3) < 0.05  # five standard deviations
@@ -300,4 +302,7 @@ def test_a_copied_state_goes_on_as_the_original(kind: catalogue.Kind, on: int, l
     other = Faults([spec(kind, on, on + length)])
     other.s = copied(faults.s)
     for k in range(3, 6):
-        assert faults.columns(kind.point, on + k, rows[k]).tobytes() == other.columns(kind.point, on + k, rows[k]).tobytes()
+        assert (
+            faults.columns(kind.point, on + k, rows[k]).tobytes()
+            == other.columns(kind.point, on + k, rows[k]).tobytes()
+        )

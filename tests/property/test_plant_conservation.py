@@ -26,8 +26,13 @@ def cuts(draw, whole):
 def link_circuit(tau_s, capacitance_f=1e-3, source_ohm=1e-4):
     """A circuit with precharge and minus closed, bleed as good as none, and the resistance that gives ``tau_s``."""
     ohms = tau_s / capacitance_f
-    pack = model(hv={"link_capacitance": f"{capacitance_f} F", "link_bleed": "1e15 ohm",
-                     "precharge": f"{ohms - source_ohm - 1e-3 - 0.3e-3 - 0.4e-3} ohm"})
+    pack = model(
+        hv={
+            "link_capacitance": f"{capacitance_f} F",
+            "link_bleed": "1e15 ohm",
+            "precharge": f"{ohms - source_ohm - 1e-3 - 0.3e-3 - 0.4e-3} ohm",
+        }
+    )
     fixed, states = zeros(circuit.CircuitParams), zeros(circuit.CircuitState)
     circuit.fill(view(fixed), pack)
     circuit.begin(states[0])
@@ -55,8 +60,12 @@ def test_the_truth_of_a_precharged_pack_says_half_c_v_squared(tau_s):
     """Through the whole stage: a stiff pack, ticks of 10 ms, poles in the middle of one."""
     cell = {**PLAIN, "r0_ohm": [[1e-9] * 11] * 3}
     ohms = tau_s / 1e-3
-    hv = {"precharge": f"{ohms} ohm", "link_bleed": "1e12 ohm",
-          "contactor": {"resistance": "1 nohm", "bounces": 1}, "fuse": {"resistance": "0 ohm"}}
+    hv = {
+        "precharge": f"{ohms} ohm",
+        "link_bleed": "1e12 ohm",
+        "contactor": {"resistance": "1 nohm", "bounces": 1},
+        "fuse": {"resistance": "0 ohm"},
+    }
     rig = Rig(model(cell_changes=cell, hv=hv, wiring={"busbars": "0 ohm"}))
     rig.coils = [(3 * MS + 17, 1, 1), (4 * MS + 3, 2, 1)]
     rig.run(30 * tau_s + 0.05)
@@ -64,8 +73,13 @@ def test_the_truth_of_a_precharged_pack_says_half_c_v_squared(tau_s):
 
 
 @FEW
-@given(st.floats(1.0, 400.0), st.floats(-300.0, 300.0), st.floats(0.0, 400.0), st.floats(1e-5, 3.0),
-       st.sampled_from([(1, 1, 0), (1, 1, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0)]))
+@given(
+    st.floats(1.0, 400.0),
+    st.floats(-300.0, 300.0),
+    st.floats(0.0, 400.0),
+    st.floats(1e-5, 3.0),
+    st.sampled_from([(1, 1, 0), (1, 1, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0)]),
+)
 def test_circuit_energy_is_source_less_losses_for_any_poles_and_length(source_v, load_a, link_v, dt_s, poles):
     states, fixed, _ = link_circuit(0.1)
     states["load_a"], states["link_v"] = load_a, link_v

@@ -34,7 +34,9 @@ def write(folder: Path, name: str, check: str, tags: str = "") -> Path:
         tags=tags,
         pack=ROOT / "scenarios/packs/a123_96s40p.yaml",
         bms=ROOT / "scenarios/bms/reference.limits.yaml",
-        check=check if not check.startswith("{") else check[1:-1].replace(", then", "\n    then").replace(", within", "\n    within"),
+        check=check
+        if not check.startswith("{")
+        else check[1:-1].replace(", then", "\n    then").replace(", within", "\n    within"),
     )
     path = folder / name
     path.write_text(text)

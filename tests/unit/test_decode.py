@@ -120,9 +120,7 @@ def test_every_trouble_code_reaches_its_own_quantity():
         assert [c for c in DTCS if r[f"reported.dtc_{c}"] == 1.0] == [code]
 
 
-@pytest.mark.parametrize(
-    ("plus", "minus", "main"), [(0, 0, 0.0), (1, 1, 1.0), (1, 0, 2.0), (0, 1, 2.0)], ids=str
-)
+@pytest.mark.parametrize(("plus", "minus", "main"), [(0, 0, 0.0), (1, 1, 1.0), (1, 0, 2.0), (0, 1, 2.0)], ids=str)
 def test_the_main_contactor_is_made_of_both_mains(plus, minus, main):
     r = Receiver()
     assert np.isnan(r["reported.contactor_main"])

@@ -131,10 +131,16 @@ def slow_tests(half_v: float, ohm: float) -> tuple[data.Trace, data.Trace, data.
     down, up = np.linspace(1.0, 0.0, samples), np.linspace(0.0, 1.0, samples)
     time_s = np.arange(samples + 10) * 10.0
     scale = hours * 3600.0 / (10.0 * samples)
-    one = data.Trace(time_s, np.append(rest, np.full(samples, i * scale)),
-                     np.append(np.full(10, true_ocv(1.0)), true_ocv(down) - half_v - ohm * i))
-    three = data.Trace(time_s, np.append(rest, np.full(samples, -i * scale / 0.98)),
-                       np.append(np.full(10, true_ocv(0.0)), true_ocv(up) + half_v + ohm * i))
+    one = data.Trace(
+        time_s,
+        np.append(rest, np.full(samples, i * scale)),
+        np.append(np.full(10, true_ocv(1.0)), true_ocv(down) - half_v - ohm * i),
+    )
+    three = data.Trace(
+        time_s,
+        np.append(rest, np.full(samples, -i * scale / 0.98)),
+        np.append(np.full(10, true_ocv(0.0)), true_ocv(up) + half_v + ohm * i),
+    )
     idle = data.Trace(time_s[:3], np.zeros(3), np.full(3, 3.3))
     return one, idle, three, idle
 

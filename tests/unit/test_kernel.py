@@ -140,7 +140,9 @@ def call_mini(package: Path, cache: Path, **flags: str) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "HIL_"))}
     env |= {"HIL_CACHE_DIR": str(cache), "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"} | flags
     code = "from hil.caller import outer; from hil.kernel import CACHE, is_compiled; w = is_compiled(); print(outer(10), w, CACHE.name)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=package, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=package, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

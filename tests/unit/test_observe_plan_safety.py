@@ -189,7 +189,14 @@ def test_an_unknown_intent_follows_the_plant() -> None:
 
 def test_an_unknown_intent_without_a_plant_quantity_means_a_healthy_bench() -> None:
     row = planned(PLANT, PLANT_VECTORS)
-    wanted = {"load_current": 0.0, "supply": 13.5, "coolant_temperature": 18.0, "hvil": 1.0, "wake": 1.0, "request": 0.0}
+    wanted = {
+        "load_current": 0.0,
+        "supply": 13.5,
+        "coolant_temperature": 18.0,
+        "hvil": 1.0,
+        "wake": 1.0,
+        "request": 0.0,
+    }
     assert {n: row[column(f"command.{n}")] for n in wanted} == wanted
 
 
@@ -275,7 +282,9 @@ def test_a_command_outside_is_held_at_the_bound_and_trips(
     assert x.shown("load_current") == 0.0
 
 
-@pytest.mark.parametrize(("name", "shown"), [("cell_voltage", 0.5), ("load_current", 0.0), ("coolant_temperature", -30.0)])
+@pytest.mark.parametrize(
+    ("name", "shown"), [("cell_voltage", 0.5), ("load_current", 0.0), ("coolant_temperature", -30.0)]
+)
 def test_an_unknown_command_never_goes_out(name: str, shown: float) -> None:
     x = Limiter()
     x.set(name, math.nan)

@@ -103,8 +103,10 @@ def test_the_hysteresis_branch_after_a_reversal_is_the_exponential_of_the_file()
 
 @pytest.mark.parametrize("direction", [-1.0, 1.0])
 def test_the_first_move_from_rest_follows_the_exponential_of_the_file_in_both_directions(direction):
-    rig = loaded(model(cell_changes={**PLAIN, "hysteresis": {"m_v": [[0.04] * 11] * 3, "gamma": [4.0] * 3,
-                                                             "m0_v": [0.0] * 3}}), 0.0)
+    rig = loaded(
+        model(cell_changes={**PLAIN, "hysteresis": {"m_v": [[0.04] * 11] * 3, "gamma": [4.0] * 3, "m0_v": [0.0] * 3}}),
+        0.0,
+    )
     for moved, level in zip((0.05, 0.15, 0.2), swing(rig, [direction * x for x in (0.05, 0.1, 0.05)]), strict=True):
         assert level == pytest.approx(direction * 0.04 * (1.0 - math.exp(-4.0 * moved)), abs=0.001)
 

@@ -251,8 +251,9 @@ def test_a_leak_in_the_stack_equals_two_at_its_rails():
     plus, minus = isolation.at_position(1e-5, 0.25)
     assert plus + minus == pytest.approx(1e-5)
     assert plus / (plus + minus) == pytest.approx(0.25)  # the chassis stands at a quarter of the stack
-    pack = model(isolation={"plus": "1e9 ohm", "minus": "1e9 ohm",
-                            "leaks": [{"position": "25 %", "resistance": "100 kohm"}]})
+    pack = model(
+        isolation={"plus": "1e9 ohm", "minus": "1e9 ohm", "leaks": [{"position": "25 %", "resistance": "100 kohm"}]}
+    )
     rig = Rig(pack)
     assert rig.get("truth.isolation") == pytest.approx(100e3, rel=1e-3)
     assert float(rig.s.isolation.chassis_v) == pytest.approx(13.2 * 0.25, rel=1e-3)

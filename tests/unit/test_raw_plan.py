@@ -77,8 +77,8 @@ def test_frames_of_other_messages_and_short_frames_touch_no_slot(db):
 
 
 def test_a_standard_and_an_extended_identifier_of_one_number_are_two_messages(tmp_path):
-    text = "BO_ 256 S: 1 A\n SG_ V : 0|8@1+ (1,0) [0|255] \"\" A\n"
-    text += f"BO_ {256 + 2**31} E: 1 A\n SG_ V : 0|8@1+ (1,0) [0|255] \"\" A\n"
+    text = 'BO_ 256 S: 1 A\n SG_ V : 0|8@1+ (1,0) [0|255] "" A\n'
+    text += f'BO_ {256 + 2**31} E: 1 A\n SG_ V : 0|8@1+ (1,0) [0|255] "" A\n'
     plan = raw.raw_plan(load(tmp_path, text), {"S.V": 0, "E.V": 1}, ["E", "S"])
     frame, slots = zeros(Frame)[0], np.zeros(2, np.int64)
     raw.encode(plan[0], 0, np.array([1, 2], np.int64), frame)

@@ -129,8 +129,9 @@ def fit_order(temperatures_degc: tuple[int, ...]) -> list[int]:
     return sorted(temperatures_degc, key=lambda t: (t > REFERENCE_DEGC, -t if t <= REFERENCE_DEGC else t))
 
 
-def fit_all(folder: Path, say: Callable[[str], None],
-            temperatures_degc: tuple[int, ...] = TEMPERATURES_DEGC) -> dict[int, Result]:
+def fit_all(
+    folder: Path, say: Callable[[str], None], temperatures_degc: tuple[int, ...] = TEMPERATURES_DEGC
+) -> dict[int, Result]:
     """All temperatures from the data in `folder`, coldest first; `say` gets a line per temperature.
 
     Raises DataMissing when a file is absent.
@@ -141,9 +142,9 @@ def fit_all(folder: Path, say: Callable[[str], None],
         fits = {t: r.fit for t, r in results.items()}
         result = results[temperature_degc] = fit_temperature(tests, temperature_degc, fits)
         s = result.fit.shape
-        say(f"{temperature_degc:4d} degC: {1e3 * result.rmse_v:5.1f} mV ({1e3 * result.held_out_rmse_v:.1f} held out, "
+        say(
+            f"{temperature_degc:4d} degC: {1e3 * result.rmse_v:5.1f} mV ({1e3 * result.held_out_rmse_v:.1f} held out, "
             f"{1e3 * result.slow_rmse_v:.1f} slow), R0 {1e3 * result.fit.tables[0, 5]:.1f} mohm, "
-            f"tau {s.tau1_s:.1f} / {s.tau2_s:.0f} s, gamma {s.gamma:.1f}")
+            f"tau {s.tau1_s:.1f} / {s.tau2_s:.0f} s, gamma {s.gamma:.1f}"
+        )
     return dict(sorted(results.items()))
-
-

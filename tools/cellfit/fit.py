@@ -49,8 +49,9 @@ class CellFit:
     tables: Floats
     shape: Shape
 
-    def rmse_v(self, drive: Drive, used: NDArray[np.bool_] | None = None,
-               state: Callable[[Drive, float], Floats] = loop_state) -> float:
+    def rmse_v(
+        self, drive: Drive, used: NDArray[np.bool_] | None = None, state: Callable[[Drive, float], Floats] = loop_state
+    ) -> float:
         """RMS of measured less modelled voltage, V, over `used` (the window when None); `state` gives h."""
         chosen = window(drive) if used is None else used
         model_v = drive.ocv_v + columns(drive, self.shape, self.knots, state) @ self.tables.ravel()
@@ -100,8 +101,13 @@ def shape_of(log_shape: Floats) -> Shape:
     return Shape(float(tau1_s), float(tau2_s), float(gamma))
 
 
-def fit_cell(parts: list[Part], knots: Floats, bounds: Bounds, stride: int = 9,
-             starts: tuple[tuple[float, float, float], ...] = STARTS) -> CellFit:
+def fit_cell(
+    parts: list[Part],
+    knots: Floats,
+    bounds: Bounds,
+    stride: int = 9,
+    starts: tuple[tuple[float, float, float], ...] = STARTS,
+) -> CellFit:
     """Fit all parts together, the shape from several starts on thinned data, then the tables on all of it."""
     limits = np.log(np.array([TAU1_S, TAU2_S, GAMMA]))
 
@@ -109,8 +115,15 @@ def fit_cell(parts: list[Part], knots: Floats, bounds: Bounds, stride: int = 9,
         return fit_given(parts, shape_of(log_shape), knots, bounds, stride)[1]
 
     found = [
-        least_squares(residuals, np.log(start), bounds=(limits[:, 0], limits[:, 1]), diff_step=[2e-3], ftol=1e-5,
-                      xtol=1e-4, max_nfev=40)
+        least_squares(
+            residuals,
+            np.log(start),
+            bounds=(limits[:, 0], limits[:, 1]),
+            diff_step=[2e-3],
+            ftol=1e-5,
+            xtol=1e-4,
+            max_nfev=40,
+        )
         for start in starts
     ]
     shape = shape_of(min(found, key=lambda result: float(result.cost)).x)

@@ -51,8 +51,9 @@ def effective_current(current_a: Floats, efficiency: float) -> Floats:
     return np.where(current_a < 0.0, efficiency * current_a, current_a)
 
 
-def make_drive(trace: Trace, start_soc: float, capacity_ah: float, efficiency: float,
-               ocv: tuple[Floats, Floats]) -> Drive:
+def make_drive(
+    trace: Trace, start_soc: float, capacity_ah: float, efficiency: float, ocv: tuple[Floats, Floats]
+) -> Drive:
     """A test with its SoC counted from `start_soc`; `ocv` is (soc, volts). Raises ValueError off a uniform clock."""
     steps = np.diff(trace.time_s)
     dt_s = float(np.median(steps))

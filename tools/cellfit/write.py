@@ -129,8 +129,10 @@ def dynamic_text(results: dict[int, Result]) -> str:
 
 def fit_text(results: dict[int, Result]) -> str:
     """What the errors are; a test refits and compares."""
-    milli = {name: {t: 1e3 * getattr(r, name) for t, r in results.items()}
-             for name in ("rmse_v", "held_out_rmse_v", "slow_rmse_v", "one_state_rmse_v")}
+    milli = {
+        name: {t: 1e3 * getattr(r, name) for t, r in results.items()}
+        for name in ("rmse_v", "held_out_rmse_v", "slow_rmse_v", "one_state_rmse_v")
+    }
     charge = {t: 1e3 * r.charge_rmse_v for t, r in results.items() if r.charge_rmse_v is not None}
     text = f"fit:\n  rmse_mv: {mapping(milli['rmse_v'])}\n"
     text += f"  held_out_rmse_mv: {mapping(milli['held_out_rmse_v'])}\n"

@@ -50,13 +50,13 @@
 
   function options(chart, panel, index, width, last, key) {
     const ink = css("--soft"), grid = { stroke: css("--grid"), width: 1 };
-    const series = [{ label: "time", value: (u, v) => v == null ? "–" : v.toFixed(4) + " s" }], bands = [];
+    const series = [{ label: "time", value: (u, v) => v == null ? "" : v.toFixed(4) + " s" }], bands = [];
     const states = panel.labels.length > 0;
     panel.series.forEach((s, i) => {
       const colour = css("--s" + (i + (states ? index : 0)) % 8);
       series.push({
         label: s.label, stroke: colour, width: 1.6, points: { show: false },
-        value: (u, v) => states ? named(panel.labels, v) : number(v, panel.unit),
+        value: (u, v, _, at) => at == null ? "" : states ? named(panel.labels, v) : number(v, panel.unit),
         paths: states ? uPlot.paths.stepped({ align: 1 }) : undefined,
       });
       if (s.lo) {
@@ -75,9 +75,9 @@
       legend: { live: true, markers: { width: 3 } },
       scales: { x: { time: false }, y },
       axes: [
-        { stroke: ink, grid, ticks: { show: false }, size: last ? 44 : 22, label: last ? "time in s" : undefined, labelSize: 20, labelFont: "12px system-ui", font: "11px system-ui" },
+        { stroke: ink, grid, ticks: { show: false }, size: 22, label: last ? "time in s" : undefined, labelSize: 16, labelFont: "12px system-ui", font: "11px system-ui" },
         {
-          stroke: ink, grid, ticks: { show: false }, size: 92, font: "11px system-ui", label: states ? undefined : panel.unit || undefined, labelSize: 18, labelFont: "12px system-ui",
+          stroke: ink, grid, ticks: { show: false }, size: states || !panel.unit ? 92 : 74, font: "11px system-ui", label: states ? undefined : panel.unit || undefined, labelSize: 18, labelFont: "12px system-ui",
           ...(states ? { splits: () => panel.labels.map((_, i) => i), values: (u, at) => at.map(v => panel.labels[v]) } : {}),
         },
       ],
