@@ -13,6 +13,7 @@ from hil.tick import COLUMNS, Link
 
 TICK_NS = 10_000_000
 CELLS, TEMPS = 12, 4
+UNKNOWN = 4  # the column that is unknown throughout
 SHOWN = ("measured.pack_current", "reported.state", "shown.cell_voltage[3]")
 IDENTITY: Mapping[str, Mapping[str, str]] = {"dut": {"level": "L0", "software": "1.2.3"}, "bench": {"name": "virtual"}}
 
@@ -23,12 +24,12 @@ def make_table() -> Table:
 
 def value(tick: int, column: int) -> float:
     """What stands in a row: unique for tick and column, exact in float64; one column is unknown throughout."""
-    return float("nan") if column == 7 else tick * 4096.0 + column
+    return float("nan") if column == UNKNOWN else tick * 4096.0 + column
 
 
 def row(tick: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     made = tick * 4096.0 + np.arange(COLUMNS, dtype=np.float64)
-    made[7] = np.nan
+    made[UNKNOWN] = np.nan
     return made
 
 

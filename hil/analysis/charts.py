@@ -52,7 +52,8 @@ def thin(
 ) -> NDArray[np.intp]:
     """Indices of at most about ``points`` samples that look the same as all of them.
 
-    Of every stretch the first, the least, the greatest and, where there is one, an unknown value is kept. Half of the points go to the ``focus`` window (s).
+    Of every stretch the first, the least, the greatest and, where there is one, an unknown value is kept. Half of the
+    points go to the ``focus`` window (s).
     """
     n = len(times)
     if n <= points:
@@ -83,7 +84,7 @@ def _extremes(values: NDArray[np.float64], start: int, stop: int, points: int) -
         offsets + np.where(unknown, np.inf, block).argmin(axis=1),
         offsets + np.where(unknown, -np.inf, block).argmax(axis=1),
         offsets + unknown.argmax(axis=1),
-        np.arange(max(start + full, stop - 1), stop),
+        np.array([stop - 1]),
     ]
     if full < n:
         chosen.append(_extremes(values, start + full, stop, 4) if n - full > 4 else np.arange(start + full, stop))

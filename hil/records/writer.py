@@ -114,7 +114,8 @@ class McapSink:
         self._closed = False
         self._pending_bytes = 0
         self._tick = 0
-        self._event_ticks: list[int] = []
+        self._events_ns: list[int] = []
+        self._period_ns = 0
         self._blocks = zeros(Block)
         block = np.asarray(self._blocks)[0]
         block["recorded"], block["n_narrow"] = table.recorded, len(check_columns)
@@ -132,7 +133,7 @@ class McapSink:
 
     def event(self, t_ns: int, kind: str, text: str) -> None:
         """Take one event; the rows around it are kept at full rate."""
-        self._event_ticks.append(self._tick)
+        self._events_ns.append(t_ns)
         self._message(EVENTS, t_ns, json.dumps({"t_ns": t_ns, "kind": kind, "text": text}).encode())
 
     def verdicts(self, t_ns: int, verdicts: list[dict[str, Any]]) -> None:
@@ -140,11 +141,15 @@ class McapSink:
         self._cut()
         self._message(VERDICTS, t_ns, json.dumps(verdicts).encode())
 
-    def _kept(self, n: int) -> NDArray[np.bool_]:
-        ticks = np.arange(self._tick - n, self._tick)
+    def _kept(self, times_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        ticks = np.arange(self._tick - len(times_ns), self._tick)
+        if len(times_ns) > 1:
+            self._period_ns = int(times_ns[1] - times_ns[0])
+        around_ns = self._policy.around * self._period_ns
         keep: NDArray[np.bool_] = ticks % self._policy.every == 0
-        for event in self._event_ticks:
-            keep |= np.abs(ticks - event) <= self._policy.around
+        for event_ns in self._events_ns:
+            keep |= np.abs(times_ns - event_ns) <= around_ns
+        self._events_ns = [e for e in self._events_ns if e + around_ns >= times_ns[-1]]
         return keep
 
     def _cut(self) -> None:
@@ -152,9 +157,8 @@ class McapSink:
         n, n_frames = int(block["n"]), int(block["n_frames"])
         if n == 0:
             return
-        keep = self._kept(n)
-        self._event_ticks = [e for e in self._event_ticks if e + self._policy.around >= self._tick]
         times, recorded, narrow = block["t_ns"][:n], int(block["recorded"]), int(block["n_narrow"])
+        keep = self._kept(times)
         rows = block["rows"][: n * recorded].reshape(n, recorded)
         if keep.any():
             self._block(ROWS, times[keep], rows if keep.all() else rows[keep])

@@ -362,7 +362,9 @@ def test_every_path_in_a_document_is_real(document: Path) -> None:
         if span and not span.startswith(OURS) and "/" in span:
             continue
         wanted = span or link
-        if "*" in wanted or "<" in wanted:
+        if (
+            "*" in wanted or "<" in wanted or Path(wanted).name.startswith("my_")
+        ):  # patterns, and files the reader makes
             continue
         if not ((ROOT / wanted).exists() or (document.parent / wanted).exists()):
             missing.append(wanted)
