@@ -155,6 +155,8 @@ class Rig:
 def run(rig: Rig) -> Run:
     """Run until everything is decided, the duration is over or something stops it; the bench always ends safe.
 
+    The sink stays open: verdicts follow, and whoever assembled the run closes it.
+
     Raises:
         BenchError: the bench could not do its job; the record so far is kept.
     """
@@ -164,7 +166,6 @@ def run(rig: Rig) -> Run:
         return _loop(rig)
     finally:
         rig.bench.make_safe()
-        rig.sink.close()
 
 
 def _loop(rig: Rig) -> Run:
@@ -182,6 +183,7 @@ def _loop(rig: Rig) -> Run:
             rig.bench.write(t_ns, rig.links)
             rig.sink.put(t_ns, row, rig.links)
             if happened:
+                _tell(rig, t_ns, happened)
                 if happened & TRIPPED:
                     return Run(Ending.TRIPPED, k + 1, t_ns)
                 if line["expired"] >= 0:
@@ -195,6 +197,19 @@ def _loop(rig: Rig) -> Run:
             k += 1
     except KeyboardInterrupt:
         return Run(Ending.INTERRUPTED, k, k * dt_ns)
+
+
+def _tell(rig: Rig, t_ns: int, happened: int) -> None:
+    """Put what the tick reported into the record; rows around it are kept at full rate."""
+    if happened & STEPPED:
+        line = np.asarray(rig.states)[0]["timeline"]
+        group = int(line["group"])
+        expired = int(line["expired"])
+        rig.sink.event(t_ns, "timeline", f"wait of group {expired} expired" if expired >= 0 else f"group {group} begins")
+    if happened & DECIDED:
+        rig.sink.event(t_ns, "check", "an obligation was decided")
+    if happened & TRIPPED:
+        rig.sink.event(t_ns, "trip", trip_text(rig.states))
 
 
 def trip_text(states: Rows[State]) -> str:

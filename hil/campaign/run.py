@@ -163,6 +163,8 @@ def run_case(
     checks = [check_dict(v) for v in verdicts]
     if ended is not None and ended.ending is Ending.WAIT_EXPIRED:
         checks.append(_expired(rig, loaded, t_end_s))
+    if ended is not None:
+        made.sink.event(ended.t_end_ns, "end", ended.ending.value)
     made.sink.verdicts(round(t_end_s * 1e9), checks)
     made.sink.close()
     summary = {
