@@ -127,6 +127,11 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
     """Everything that can be wrong with one case, told before power-on."""
     errors = Collector()
     made = None
+    for index, point in enumerate(loaded.model.needs.faults):
+        if point not in plugged.model.faults:
+            found = f"the bench {plugged.path.name} cannot inject faults at {point}"
+            expected = "a bench file with this point under faults"
+            errors.problems.append(loaded.document.problem(("needs", "faults", index), found, expected=expected))
     with errors.collecting():
         made = lowering.lowered(
             loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table)

@@ -205,7 +205,9 @@ def _tell(rig: Rig, t_ns: int, happened: int) -> None:
         line = np.asarray(rig.states)[0]["timeline"]
         group = int(line["group"])
         expired = int(line["expired"])
-        rig.sink.event(t_ns, "timeline", f"wait of group {expired} expired" if expired >= 0 else f"group {group} begins")
+        rig.sink.event(
+            t_ns, "timeline", f"wait of group {expired} expired" if expired >= 0 else f"group {group} begins"
+        )
     if happened & DECIDED:
         rig.sink.event(t_ns, "check", "an obligation was decided")
     if happened & TRIPPED:

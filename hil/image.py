@@ -158,7 +158,7 @@ QUANTITIES: tuple[Line, ...] = (
     Line("truth.fuse_blown", "1", "fuse open", labels=LEVEL),
     Line("truth.precharge_energy", "J", "energy lost in the precharge resistor since the run began"),
     Line("truth.heat", "W", "heat made in all cells"),
-    *_each("truth.pole_", CONTACTORS, "1", "power contact", timed="each", labels=("OPEN", "CLOSED")),
+    *_each("truth.pole_", CONTACTORS, "1", "power contact", labels=("OPEN", "CLOSED")),
     # intent: what the scenario wants. Writer: scenario. NaN = follow the plant (or the default).
     Line("intent.load_current", "A", "load current asked for"),
     Line("intent.coolant_temperature", "degC", "coolant or chamber temperature asked for"),

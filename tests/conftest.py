@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first call compiles: no test asserts a wall-clock time, hypothesis included. CI draws the same examples every time.
+settings.register_profile("cellbench", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("cellbench")
 
 KINDS = ("unit", "property", "golden", "system", "architecture", "faults", "hardware")
 DATA = Path(os.environ.get("CELLBENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -177,6 +177,8 @@ class McapSink:
         self._message(topic, int(times[0]), header + times.tobytes() + values.tobytes())
 
     def _message(self, topic: str, t_ns: int, content: bytes) -> None:
+        if self._closed and self._file.closed:
+            raise BenchError(f"the record {self.path} is closed; nothing can be added")
         if topic in (ROWS, FRAMES, CHECKS):
             self._digest.update(content)
         self._pending_bytes += len(content)

@@ -336,6 +336,8 @@ def check_specs(path: Path, model: Scenario, document: Document, case: Case, err
                 filled["stays"] = f"{e.stays} ns"
             if e.for_ is not None:
                 filled["share"] = f"{e.for_ * 100:.12g} %"
+            if e.each is not None:
+                filled["each"] = e.each
             identity = e.id or f"expect-{index + 1}"
             specs.append(
                 CheckSpec(identity, reported_only_ok=e.informational, where=where(at), places=places, **filled)

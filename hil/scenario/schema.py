@@ -136,6 +136,7 @@ class Expect(Strict):
     while_: Expression | None = Field(None, alias="while")
     always: Expression | None = None
     for_: Ratio | None = Field(None, alias="for", description="share of the known time", examples=["95 %"])
+    each: Literal["all"] | None = Field(None, description="one instance per cell, wire or sensor, addressed as [each]")
     informational: bool = Field(False, description="a reaction that is only reported is not a safety requirement")
 
     @model_validator(mode="after")
@@ -201,4 +202,8 @@ class BenchFile(Strict):
     bit_rate: int = 500_000
     overrun: Literal["judge", "record"] = "record"
     dut: DutFile = DutFile()
+    faults: list[Literal["receive", "plant", "stimulus", "transmit"]] = Field(
+        default_factory=lambda: ["receive", "plant", "stimulus", "transmit"],
+        description="injection points this bench can reach; compared with a scenario's needs",
+    )
     uncertainty: dict[str, ChannelUncertainty] = Field(default_factory=dict, description="by quantity name")

@@ -170,7 +170,6 @@ def test_a_failed_run_is_judged_a_fail_again(tmp_path: Path) -> None:
     assert [check for found in json.loads(done.stdout) for check in found["checks"]] == checks_of(tmp_path / "out")
 
 
-@pytest.mark.xfail(strict=True, reason="the engine closes the sink before the verdicts are handed to it")
 def test_a_record_holds_the_verdicts_of_its_run(tmp_path: Path) -> None:
     ran(written(tmp_path), tmp_path / "out")
     assert read(tmp_path / "out" / "record.mcap").verdicts == checks_of(tmp_path / "out")

@@ -106,10 +106,7 @@ def test_a_stage_writes_nothing_outside_its_range(
     assert [labels[i] if i < table.columns else i for i in np.flatnonzero(changed & ~mine)] == []
 
 
-UNTIMED_POLES = pytest.mark.xfail(strict=True, reason="the plant leaves truth.pole_*.t unknown: it never writes them")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=UNTIMED_POLES) if n == "plant" else n for n in WHOLE])
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_stage_sets_every_column_of_its_range(name: str, midway: tuple[Any, Any, Any, Table, int]) -> None:
     table = midway[3]
     before = midway[0][0]["row"].copy()
