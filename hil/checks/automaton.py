@@ -86,13 +86,15 @@ def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, f
             w.when_last = int(when[0])
         if s.judging == 0:
             continue
-        fresh = rose and _triggered(s, p, w, known, when, then, row)
-        if w.phase != _IDLE:
+        if w.phase == _HOLD:  # first, so that a trigger in the row that ends a hold finds the watch free
             w.window_trouble |= s.trouble
-        if w.phase == _PENDING:
-            done += _pending(s, p, c, w, known, t, when, then, fresh)
-        if w.phase == _HOLD:
             done += _holding(s, p, c, w, t, then)
+        fresh = rose and _triggered(s, p, w, known, when, then, row)
+        if w.phase == _PENDING:
+            w.window_trouble |= s.trouble
+            done += _pending(s, p, c, w, known, t, when, then, fresh)
+            if w.phase == _HOLD:
+                done += _holding(s, p, c, w, t, then)
     return done
 
 

@@ -202,8 +202,8 @@ class BenchFile(Strict):
     bit_rate: int = 500_000
     overrun: Literal["judge", "record"] = "record"
     dut: DutFile = DutFile()
-    faults: list[Literal["receive", "plant", "stimulus", "transmit"]] = Field(
-        default_factory=lambda: ["receive", "plant", "stimulus", "transmit"],
+    faults: tuple[Literal["receive", "plant", "stimulus", "transmit"], ...] = Field(
+        ("receive", "plant", "stimulus", "transmit"),
         description="injection points this bench can reach; compared with a scenario's needs",
     )
     uncertainty: dict[str, ChannelUncertainty] = Field(default_factory=dict, description="by quantity name")
