@@ -86,15 +86,24 @@ def _responses(s: CheckState, p: CheckParams, c: Check, t: float, row: Floats, f
             w.when_last = int(when[0])
         if s.judging == 0:
             continue
-        if w.phase == _HOLD:  # first, so that a trigger in the row that ends a hold finds the watch free
-            w.window_trouble |= s.trouble
-            done += _holding(s, p, c, w, t, then)
-        fresh = rose and _triggered(s, p, w, known, when, then, row)
-        if w.phase == _PENDING:
-            w.window_trouble |= s.trouble
-            done += _pending(s, p, c, w, known, t, when, then, fresh)
-            if w.phase == _HOLD:
-                done += _holding(s, p, c, w, t, then)
+        if w.phase != _IDLE:  # first, so that a trigger in the row that ends an obligation finds the watch free
+            done += _advance(s, p, c, w, known, t, when, then, False)
+        if rose and _triggered(s, p, w, known, when, then, row):
+            done += _advance(s, p, c, w, known, t, when, then, True)
+    return done
+
+
+@kernel
+def _advance(
+    s: CheckState, p: CheckParams, c: Check, w: Watch, known: Watch, t: float, when: Entry, then: Entry, fresh: bool
+) -> int:
+    """One row of the obligation that is open; a reaction without a hold window closes in the same row."""
+    w.window_trouble |= s.trouble
+    done = 0
+    if w.phase == _PENDING:
+        done += _pending(s, p, c, w, known, t, when, then, fresh)
+    if w.phase == _HOLD:
+        done += _holding(s, p, c, w, t, then)
     return done
 
 

@@ -261,7 +261,7 @@ def test_uncertain_values_and_times_are_judged_in_their_worst_and_best_case(
     ended: list[Ended] = []
     free = -1
     for k in _edges(when):
-        if k <= free and ended[-1].outcome != "STANDING":
+        if k < free and ended[-1].outcome != "STANDING":
             continue
         ended.append(_obligation(when, then, [False] * len(trace), k, within * TICK_NS, stays * TICK_NS))
         free = ended[-1].tick
@@ -382,7 +382,7 @@ def _grown(inner: st.SearchStrategy[Term]) -> st.SearchStrategy[Term]:
         st.tuples(inner, inner).map(lambda x: Term(f"({x[0].text} + {x[1].text})", lambda w: x[0].of(w) + x[1].of(w))),
         st.tuples(inner, inner).map(lambda x: Term(f"({x[0].text} - {x[1].text})", lambda w: x[0].of(w) - x[1].of(w))),
         st.tuples(inner, st.integers(-3, 3)).map(
-            lambda x: Term(f"{x[0].text} * ({x[1]})", lambda w: x[0].of(w) * x[1])
+            lambda x: Term(f"({x[0].text} * ({x[1]}))", lambda w: x[0].of(w) * x[1])
         ),
         st.tuples(inner, inner, inner).map(
             lambda x: Term(
