@@ -235,18 +235,18 @@ def test_charge_is_counted_to_the_microampere_second_from_the_nvm_image() -> Non
     rig.dut.reset(rig.dut.nvm_for(0.6))
     rig.wires.pack_current_ma = 72_003
     rig.step(1000)
-    assert int(rig.state.charge_uas) == 216_000 * 1_000_000 - 1000 * 720_030
+    assert int(rig.state.charge_uas) == 179_280 * 1_000_000 - 1000 * 720_030
     nvm = rig.dut.nvm()
     rig.dut.reset(nvm)
-    assert int(rig.state.charge_uas) == 216_000 * 1_000_000 - 1000 * 720_030
+    assert int(rig.state.charge_uas) == 179_280 * 1_000_000 - 1000 * 720_030
     for image in (nvm[:-1] + bytes([nvm[-1] ^ 1]), nvm[:7], b""):
         rig.dut.reset(image)
-        assert int(rig.state.charge_uas) == 180_000 * 1_000_000
+        assert int(rig.state.charge_uas) == 149_400 * 1_000_000
 
 
 def test_charge_stays_between_empty_and_full() -> None:
     rig = Rig()
-    for soc, current_ma, left in ((0.0, 250_000, 0), (1.0, -90_000, 360_000 * 1_000_000)):
+    for soc, current_ma, left in ((0.0, 250_000, 0), (1.0, -90_000, 298_800 * 1_000_000)):
         rig.dut.reset(rig.dut.nvm_for(soc))
         rig.wires.pack_current_ma = current_ma
         rig.step(5)

@@ -32,7 +32,7 @@ def limits() -> BmsLimits:
         ("precharge.end_within", 0.02, "1"),
         ("precharge.tries", 3.0, "1"),
         ("thermistor_divider.beta", 3435.0, "K"),
-        ("soc.capacity", 100.0, "Ah"),
+        ("soc.capacity", 83.0, "Ah"),
         ("timing.task", 0.01, "s"),
     ],
 )
