@@ -59,7 +59,7 @@ class Envelope(Strict):
 class Record(Strict):
     """Which rows are kept besides frames, events, verdicts and the columns that checks use (those always are)."""
 
-    every: Annotated[int, Field(ge=1, description="keep each Nth full row")] = 1
+    every: Annotated[int, Field(ge=1, description="keep each Nth full row")] = 10
 
 
 class Play(Strict):
