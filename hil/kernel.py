@@ -167,9 +167,14 @@ def kernel(fn: F | None = None, *, inline: bool = False) -> F | Callable[[F], F]
     def compiled(inner: F) -> F:
         if INTERPRET:
             return inner
-        made = numba.njit(
-            cache=True, error_model="numpy", boundscheck=BOUNDSCHECK, inline="always" if inline else "never"
-        )(inner)
+        options: dict[str, Any] = {
+            "cache": True,
+            "error_model": "numpy",
+            "boundscheck": BOUNDSCHECK,
+            "inline": "always" if inline else "never",
+            "no_cfunc_wrapper": True,  # nobody calls a kernel through C; it saves a tenth of the compilation
+        }
+        made = numba.njit(**options)(inner)
         return cast("F", made)
 
     return compiled if fn is None else compiled(fn)
