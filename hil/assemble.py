@@ -97,19 +97,26 @@ def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[st
     return out
 
 
-def compiled_checks(loaded: Loaded, lowered: lowering.Lowered, plugged: Plugged) -> Compiled:
+def compiled_checks(loaded: Loaded, case: Case, plugged: Plugged) -> Compiled:
     """The checks of a case. Raises InputError with every problem of its expressions."""
-    overrun_ns = loaded.model.tick if plugged.model.overrun == "judge" else None
-    scope = lowered.scope
-    return compile_checks(
-        lowered.checks,
-        loaded.table,
-        scope.resolve_limit,
-        scope.params,
-        loaded.model.tick,
-        scope.uncertainties,
-        overrun_ns=overrun_ns,
-    )
+    known = uncertainties(plugged.model, plugged.document, loaded.table)
+    scope = lowering.scope_of(loaded, case, known)
+    errors = Collector()
+    specs = lowering.check_specs(loaded.path, loaded.model, loaded.document, case, errors)
+    compiled = None
+    with errors.collecting():
+        compiled = compile_checks(
+            specs,
+            loaded.table,
+            scope.resolve_limit,
+            scope.params,
+            loaded.model.tick,
+            scope.uncertainties,
+            overrun_ns=loaded.model.tick if plugged.model.overrun == "judge" else None,
+        )
+    errors.raise_if_any()
+    assert compiled is not None
+    return compiled
 
 
 def check_columns(compiled: Compiled, table: Table) -> list[int]:
@@ -126,7 +133,7 @@ def check_columns(compiled: Compiled, table: Table) -> list[int]:
 def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.Lowered, Compiled]:
     """Everything that can be wrong with one case, told before power-on."""
     errors = Collector()
-    made = None
+    made = compiled = None
     for index, point in enumerate(loaded.model.needs.faults):
         if point not in plugged.model.faults:
             found = f"the bench {plugged.path.name} cannot inject faults at {point}"
@@ -136,9 +143,12 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
         made = lowering.lowered(
             loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table)
         )
+    with errors.collecting():
+        compiled = compiled_checks(loaded, case, plugged)
     errors.raise_if_any()
     assert made is not None
-    return made, compiled_checks(loaded, made, plugged)
+    assert compiled is not None
+    return made, compiled
 
 
 def problems_of(path: Path, bench: Path | None) -> list[Problem]:

@@ -80,11 +80,7 @@ def lowered(
         InputError: every problem of this case, with its place.
     """
     model = loaded.model
-
-    def limit(name: str) -> tuple[float, str]:
-        return lookup(loaded.limits, name.removeprefix("limits."), model.tick)
-
-    scope = Scope(loaded.table, limit, dict(case.values), uncertainties)
+    scope = scope_of(loaded, case, uncertainties)
     made = zeros(TimelineParams)
     work = _Work(loaded, case, messages, view(made), zeros(Program), scope, [], [], Collector())
     work.params["dt_ns"] = model.tick
@@ -100,6 +96,15 @@ def lowered(
     work.params["n_groups"] = work.group + 1
     work.params["program"] = np.asarray(work.program)[0]
     return Lowered(made, work.faults, checks, scope, work.notes)
+
+
+def scope_of(loaded: Loaded, case: Case, uncertainties: Mapping[str, Uncertainty]) -> Scope:
+    """What names mean in the expressions of a case."""
+
+    def limit(name: str) -> tuple[float, str]:
+        return lookup(loaded.limits, name.removeprefix("limits."), loaded.model.tick)
+
+    return Scope(loaded.table, limit, dict(case.values), uncertainties)
 
 
 def start_state() -> Rows[TimelineState]:

@@ -176,3 +176,15 @@ def test_list_without_paths_shows_what_ships(tmp_path: Path) -> None:
     done = hil("list", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "cell_overvoltage" in {Path(entry["path"]).stem for entry in json.loads(done.stdout)}
+
+
+def test_problems_of_steps_and_of_expectations_are_told_together(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    text = path.read_text().replace("steps:", "steps:\n  - {at: 0 s, set: {shown.suply: 9 V}}", 1)
+    path.write_text(text + "  - id: wrong\n    never: measured.pack_curent > 1 A\n")
+    done = hil("check", path)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert "shown.supply" in lines[0]
+    assert "measured.pack_current" in lines[1]
