@@ -35,7 +35,6 @@ class Lowered:
 
     timeline: Rows[TimelineParams]
     faults: list[catalogue.Spec]
-    checks: list[CheckSpec]
     scope: Scope
     notes: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -91,11 +90,10 @@ def lowered(
     for index, step in enumerate(model.steps):
         with work.errors.collecting():
             _step(work, index, step)
-    checks = check_specs(loaded.path, model, loaded.document, case, work.errors)
     work.errors.raise_if_any()
     work.params["n_groups"] = work.group + 1
     work.params["program"] = np.asarray(work.program)[0]
-    return Lowered(made, work.faults, checks, scope, work.notes)
+    return Lowered(made, work.faults, scope, work.notes)
 
 
 def scope_of(loaded: Loaded, case: Case, uncertainties: Mapping[str, Uncertainty]) -> Scope:
