@@ -164,6 +164,7 @@ def run_case(
     if ended is not None and ended.ending is Ending.WAIT_EXPIRED:
         checks.append(_expired(rig, loaded, t_end_s))
     if ended is not None:
+        _tell_steps(made, ended.t_end_ns)
         made.sink.event(ended.t_end_ns, "end", ended.ending.value)
     made.sink.verdicts(round(t_end_s * 1e9), checks)
     made.sink.close()
@@ -178,6 +179,14 @@ def run_case(
         "checks": checks,
     }
     return summary, made, ended is not None and ended.ending is Ending.INTERRUPTED
+
+
+def _tell_steps(made: Assembled, t_end_ns: int) -> None:
+    """Put every step that was reached into the record, at the instant it acted."""
+    began = np.asarray(made.rig.states)["timeline"]["group_t_ns"][0]
+    for group, t_ns, text in made.lowered.notes:
+        if began[group] >= 0 and began[group] + t_ns <= t_end_ns:
+            made.sink.event(int(began[group]) + t_ns, "step", text)
 
 
 def _expired(rig: Any, loaded: Loaded, t_end_s: float) -> dict[str, Any]:
