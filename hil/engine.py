@@ -17,7 +17,7 @@ from hil.checks.watch import CheckParams, CheckState
 from hil.codec import decode, restbus
 from hil.faults import points
 from hil.image import Table, bind
-from hil.kernel import I64, Floats, Rows, copied, kernel, view, zeros
+from hil.kernel import I64, Floats, Rows, kernel, view, zeros
 from hil.plant import pack
 from hil.ports import Bench, Clock, Sink
 from hil.scenario import timeline
@@ -219,9 +219,3 @@ def trip_text(states: Rows[State]) -> str:
     s = view(states).safety
     kind = safety.Trip(int(s.trip)).name.lower().replace("_", " ")
     return f"the limiter tripped on {kind} (element {int(s.element)}, commanded {float(s.value):.4g}) at {int(s.t_ns) * 1e-9:.3f} s"
-
-
-def snapshot(states: Rows[State]) -> Rows[State]:
-    """A byte-exact copy of the bench half's state, for resume and what-if."""
-    made: Rows[State] = copied(states)
-    return made

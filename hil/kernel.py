@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+from typing import Annotated, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import llvmlite
 import numba
@@ -157,37 +157,22 @@ def is_compiled() -> bool:
     return INTERPRET or any(CACHE.rglob("*.nbc"))
 
 
-@overload
-def kernel(fn: F) -> F: ...
-@overload
-def kernel(*, inline: bool) -> Callable[[F], F]: ...
-def kernel(fn: F | None = None, *, inline: bool = False) -> F | Callable[[F], F]:
+def kernel(fn: F) -> F:
     """Compile ``fn`` on first call (cached on disk, strict floating point, division like numpy's)."""
-
-    def compiled(inner: F) -> F:
-        if INTERPRET:
-            return inner
-        options: dict[str, Any] = {
-            "cache": True,
-            "error_model": "numpy",
-            "boundscheck": BOUNDSCHECK,
-            "inline": "always" if inline else "never",
-            "no_cfunc_wrapper": True,  # nobody calls a kernel through C; it saves a tenth of the compilation
-        }
-        made = numba.njit(**options)(inner)
-        return cast("F", made)
-
-    return compiled if fn is None else compiled(fn)
+    if INTERPRET:
+        return fn
+    options: dict[str, Any] = {
+        "cache": True,
+        "error_model": "numpy",
+        "boundscheck": BOUNDSCHECK,
+        "no_cfunc_wrapper": True,  # nobody calls a kernel through C; it saves a tenth of the compilation
+    }
+    return cast("F", numba.njit(**options)(fn))
 
 
 def plain(fn: F) -> F:
     """The Python function behind a kernel, the function itself when it is not one."""
     return cast("F", getattr(fn, "py_func", fn))
-
-
-def is_kernel(obj: object) -> bool:
-    """True for a compiled kernel."""
-    return hasattr(obj, "py_func") and hasattr(obj, "signatures")
 
 
 _MASK = 0xFFFFFFFFFFFFFFFF
@@ -209,7 +194,7 @@ def hash64(seed: int, stream: int, tick: int, channel: int) -> int:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
-    return z  # type: ignore[return-value]
+    return z  # type: ignore[return-value]  # an unsigned 64-bit number, which Python calls int
 
 
 @kernel

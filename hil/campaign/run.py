@@ -273,7 +273,7 @@ def write_results(
     junit(reports, options.out / "junit.xml")
     report(reports, outcome.report)
     facts = {
-        "started": datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat(),  # noqa: TID251
+        "started": datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat(),  # noqa: TID251  # run.json only
         "seconds": round(seconds, 3),
         "host": platform.node(),
         "python": sys.version.split()[0],

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
+import hil
 from hil import engine
 from hil.kernel import zeros
 from hil.records.layout import Block, collect
@@ -12,25 +14,30 @@ from hil.tick import COLUMNS, DutLink, Link
 from hil.virtual import world
 from hil.virtual.bms.record import BmsConfig, BmsState
 
-CHILD = "from hil.campaign.warm import compile_rest; compile_rest()"
+
+def child_command(code: str) -> list[str]:
+    """A Python that runs ``code`` with this very package, whatever lies in the working directory.
+
+    The cache knows a kernel by its file: a child that found a checkout there would compile for nothing.
+    """
+    home = str(Path(hil.__file__).resolve().parents[1])
+    return [sys.executable, "-c", f"import sys; sys.path.insert(0, {home!r}); {code}"]
 
 
 def compile_rest() -> None:
     """Compile the DUT half and the record's buffer by running them once on zeroed records, which do nothing."""
-    worlds = (zeros(world.World), zeros(world.WorldParams))
-    dut = (zeros(BmsState), zeros(BmsConfig))
-    worlds[1][0]["dut_period_ns"] = 1  # type: ignore[index]  # a numpy record at run time
-    worlds[0][0]["next_ns"] = 1 << 62  # type: ignore[index]  # no activation inside the tick
-    world.dut_half(*worlds, *dut, zeros(DutLink), zeros(Link), 0)
+    worlds, fixed = zeros(world.World), zeros(world.WorldParams)
+    np.asarray(worlds)[0]["next_ns"] = 1 << 62  # no activation inside the tick
+    world.dut_half(worlds, fixed, zeros(BmsState), zeros(BmsConfig), zeros(DutLink), zeros(Link), 0)
     collect(zeros(Block), 0, np.zeros(COLUMNS), zeros(Link))
 
 
 def compile_all() -> None:
     """Compile both halves, the DUT's in a process of its own, with the record's buffer."""
-    child = subprocess.Popen([sys.executable, "-c", CHILD])
+    child = subprocess.Popen(child_command("from hil.campaign.warm import compile_rest; compile_rest()"))
     try:
         fixed, states = zeros(engine.Params), zeros(engine.State)
-        fixed[0]["dt_ns"] = 1  # type: ignore[index]
+        np.asarray(fixed)[0]["dt_ns"] = 1
         engine.bench_half(states, fixed, zeros(Link), 0, 0)
     finally:
         child.wait()

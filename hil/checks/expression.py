@@ -237,7 +237,7 @@ class _Parser:
             raise self.source.problem(
                 token.at, "the expression is nested too deeply", expected=f"at most {_MAX_DEPTH} levels"
             )
-        node: Node = rule()  # type: ignore[operator]
+        node: Node = rule()  # type: ignore[operator]  # one of this parser's own rules
         self.depth -= 1
         return node
 

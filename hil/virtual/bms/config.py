@@ -181,13 +181,13 @@ def _fill_com(c: BmsConfig, bus_path: Path | str) -> None:
     bus = load_bus(bus_path)
     names = [NAMES[message] for message in Message]
     com: ComConfig = c.com[0]
-    com["plan"] = raw.raw_plan(bus.db, {name: int(slot) for name, slot in SIGNALS.items()}, names)[0]  # type: ignore[index]
+    com["plan"] = raw.raw_plan(bus.db, {name: int(slot) for name, slot in SIGNALS.items()}, names)[0]  # type: ignore[index]  # a numpy record at run time
     protected = [(m, bus.e2e.of(NAMES[m])) for m in Message]
     lines = [(m, protection) for m, protection in protected if protection is not None]
-    com["protections"] = e2e.table(p for _, p in lines)[0]  # type: ignore[index]
-    com["protection"][:] = -1  # type: ignore[index]
+    com["protections"] = e2e.table(p for _, p in lines)[0]  # type: ignore[index]  # a numpy record at run time
+    com["protection"][:] = -1  # type: ignore[index]  # a numpy record at run time
     for line, (message, _) in enumerate(lines):
-        com["protection"][message] = line  # type: ignore[index]
+        com["protection"][message] = line  # type: ignore[index]  # a numpy record at run time
     for message in Message:
         cycle_ns = bus.db.message(NAMES[message]).cycle_ns
         if message is not Message.REQUEST and cycle_ns is not None:
