@@ -111,5 +111,5 @@ class ReferenceBms:
             "software": str(c.software_version),
             "calibration": str(c.calibration_version),
             "build": "compiled" if self.compiled else "CPython",
-            "defects": " ".join(self.defects),
+            "defects": " ".join(self.defects) or "none",
         }
