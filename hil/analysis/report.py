@@ -32,9 +32,10 @@ SIGNAL_POINTS = 1500
 class CheckReport:
     """One verdict with what is needed to see why.
 
-    All times in s after the preparation, as the verdicts count them: ``time_s`` when it was decided, ``t0_s`` the trigger, ``t1_s`` the trouble code or state
-    frame, ``t2_s`` the coil wire off, ``t3_s`` the poles open or the current gone, ``deadline_s`` the instant by which
-    the reaction must stand. None is unknown. ``margin`` is in ``margin_unit``.
+    All times in s after the preparation, as the verdicts count them: ``time_s`` when it was decided, ``t0_s`` the
+    trigger, ``t1_s`` the trouble code or state frame, ``t2_s`` the coil wire off, ``t3_s`` the poles open or the
+    current gone, ``deadline_s`` the instant by which the reaction must stand. None is unknown. ``margin`` is in
+    ``margin_unit``.
     """
 
     id: str
