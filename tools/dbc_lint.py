@@ -1,4 +1,4 @@
-"""Check a DBC file: identifiers, overlaps, ranges, senders, cycle times and the bus load in the worst case.
+"""Check a DBC file: what the loader repairs, overlaps, ranges, senders, cycle times, bus load in the worst case.
 
     python -m tools.dbc_lint dbc/bench.dbc
     python -m tools.dbc_lint --json --load-limit 0.25 dbc/bench.dbc
@@ -6,7 +6,6 @@
 Exit codes: 0 nothing found, 1 something found, 2 the file cannot be read.
 """
 
-import itertools
 import json
 import math
 import re
@@ -19,6 +18,7 @@ import click
 
 from hil.codec import database
 from hil.codec.database import Database, Message, Signal
+from hil.codec.database_load import worst_load
 from hil.errors import InputError, Problem
 
 NO_SENDER = frozenset({"Vector__XXX", ""})
@@ -54,50 +54,6 @@ class Places:
         return Problem(f"{name}: {what}", self.path, line, 1 if line else 0, expected, found)
 
 
-def worst_bits(length: int, extended: bool) -> int:
-    """Bit times of a classic data frame with the most stuff bits, 3 bits of interframe space included.
-
-    34 (54 when extended) bits of header and CRC and the payload can be stuffed, one bit for the first five and one for
-    each further four; delimiters, acknowledge, end of frame and interframe space add 13. Source: Davis, Burns, Bril and
-    Lukkien, "Controller Area Network (CAN) schedulability analysis: refuted, revisited and revised", 2007.
-    """
-    stuffable = (54 if extended else 34) + 8 * length
-    return stuffable + 13 + (stuffable - 1) // 4
-
-
-def worst_load(db: Database, bit_rate: int) -> float:
-    """Fraction of the bit time that all cyclic messages take with the most stuff bits."""
-    bits_per_s = sum(
-        worst_bits(m.length, m.extended) * m.frames_per_cycle * 1e9 / m.cycle_ns for m in db.messages if m.cycle_ns
-    )
-    return bits_per_s / bit_rate
-
-
-def identifiers(db: Database, places: Places) -> Iterator[Problem]:
-    """Identifiers and names are used once; that an identifier is in range the reader itself insists on."""
-    seen: dict[tuple[int, bool], str] = {}
-    names: set[str] = set()
-    for m in db.messages:
-        if (m.id, m.extended) in seen:
-            yield places.problem(m, None, f"identifier 0x{m.id:X} is also that of {seen[m.id, m.extended]}")
-        if m.name in names:
-            yield places.problem(m, None, "the name stands twice")
-        seen.setdefault((m.id, m.extended), m.name)
-        names.add(m.name)
-
-
-def overlaps(db: Database, places: Places) -> Iterator[Problem]:
-    """No bit belongs to two signals that can be in the same frame; no signal name stands twice in a message."""
-    for m in db.messages:
-        for a, b in itertools.combinations(m.signals, 2):
-            together = not a.mux_values or not b.mux_values or set(a.mux_values) & set(b.mux_values)
-            shared = a.positions() & b.positions()
-            if together and shared:
-                yield places.problem(m, b, f"overlaps {a.name}", found=f"bit {min(shared)} in both")
-            if a.name == b.name:
-                yield places.problem(m, b, "the name stands twice")
-
-
 def ranges(db: Database, places: Places) -> Iterator[Problem]:
     """Declared ranges and value tables hold what the bits can hold; factors are not 0; selectors reach their groups."""
     for m in db.messages:
@@ -117,8 +73,9 @@ def ranges(db: Database, places: Places) -> Iterator[Problem]:
             for raw, text in s.labels:
                 if not s.raw_range[0] <= raw <= s.raw_range[1]:
                     yield places.problem(m, s, f"value {text!r} does not fit", f"raw {s.raw_range}", str(raw))
-            if m.selector is not None and s.mux_values and max(s.mux_values) > m.selector.raw_range[1]:
-                yield places.problem(m, s, "the multiplexer cannot reach its group", found=str(max(s.mux_values)))
+            mux = m.signal(s.mux_signal)
+            if mux is not None and s.mux_ranges[-1][1] > mux.raw_range[1]:
+                yield places.problem(m, s, "the multiplexer cannot reach its group", found=str(s.mux_ranges[-1][1]))
 
 
 def traffic(db: Database, places: Places, bit_rate: int, load_limit: float) -> Iterator[Problem]:
@@ -147,8 +104,7 @@ def lint(path: Path, bit_rate: int | None, load_limit: float) -> tuple[list[Prob
     if not rate:
         raise InputError(Problem("no bit rate", str(path), expected="the attribute Baudrate, or --bit-rate"))
     found = [
-        *identifiers(db, places),
-        *overlaps(db, places),
+        *db.notes,  # names and identifiers used twice, overlaps, and all else that had to be repaired
         *ranges(db, places),
         *traffic(db, places, rate, load_limit),
     ]
@@ -166,7 +122,7 @@ def _fields(problem: Problem) -> dict[str, str | int]:
 @click.option("--load-limit", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Greatest bus load.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def main(dbc: Path, bit_rate: int | None, load_limit: float, as_json: bool) -> None:
-    """Check a DBC file: identifiers, overlaps, ranges, senders, cycle times, worst-case bus load.
+    """Check a DBC file: repairs, overlaps, ranges, senders, cycle times, worst-case bus load.
 
     Exit codes: 0 nothing found, 1 something found, 2 the file cannot be read.
     """

@@ -1,20 +1,19 @@
 """A DBC as plain frozen dataclasses: all the rest of the codec needs, nothing of the library that read it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hil.errors import InputError, Problem, nearest
-from hil.tick import PAYLOAD
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One signal. Physical value = raw * factor + offset; ``minimum``/``maximum`` are physical, None = not declared.
 
-    ``start`` follows ``hil.codec.bits``. ``mux_values`` are the selector's values that bring it, empty = always.
-    ``labels`` is the value table as (raw number, text).
+    ``start`` follows ``hil.codec.bits``. A float signal's raw number is its bit pattern. ``exact``: the factor is a
+    whole number and multiplied as such. ``labels`` is the value table as (raw number, text).
+    ``mux_signal`` is the name of the multiplexer that brings it, "" = it is always there; ``mux_ranges`` are that
+    multiplexer's raw values, each pair inclusive. ``start_value`` is the raw number sent before anything else is known.
     """
 
     name: str
@@ -22,15 +21,24 @@ class Signal:
     length: int
     big: bool
     signed: bool
+    is_float: bool
     factor: float
     offset: float
+    exact: bool
     minimum: float | None
     maximum: float | None
     unit: str
     labels: tuple[tuple[int, str], ...]
     comment: str
     selector: bool
-    mux_values: tuple[int, ...]
+    mux_signal: str
+    mux_ranges: tuple[tuple[int, int], ...]
+    send_type: str
+    start_value: float | None
+
+    def brought_by(self, value: int) -> bool:
+        """True when this value of its multiplexer brings it."""
+        return any(low <= value <= high for low, high in self.mux_ranges)
 
     @property
     def raw_range(self) -> tuple[int, int]:
@@ -49,7 +57,13 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. ``cycle_ns`` is None when it is not cyclic; each cycle brings ``frames_per_cycle`` frames."""
+    """One message. ``cycle_ns`` is None when it is not cyclic; each cycle brings ``frames_per_cycle`` frames.
+
+    ``send_type`` is the file's word for when it is sent ("" = not said); ``fast_cycle_ns`` holds while a signal is active
+    or for ``repetitions`` frames after an event; ``delay_ns`` is the least time between two frames, ``start_delay_ns``
+    the time from the start to the first. A ``j1939`` message is known in logs by its parameter group, whatever its
+    priority and addresses.
+    """
 
     name: str
     id: int
@@ -60,27 +74,34 @@ class Message:
     cycle_ns: int | None
     frames_per_cycle: int
     on_change: bool
+    send_type: str
+    fast_cycle_ns: int | None
+    repetitions: int
+    delay_ns: int
+    start_delay_ns: int
     comment: str
     signals: tuple[Signal, ...]
+    j1939: bool = False
 
     def signal(self, name: str) -> Signal | None:
         """The signal of that name, or None."""
         return next((s for s in self.signals if s.name == name), None)
 
     @property
-    def selector(self) -> Signal | None:
-        """The multiplexer, or None."""
-        return next((s for s in self.signals if s.selector), None)
+    def selectors(self) -> tuple[Signal, ...]:
+        """Its multiplexers."""
+        return tuple(s for s in self.signals if s.selector)
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One bus: ``bit_rate`` in bit/s, None when the file does not say."""
+    """One bus: ``bit_rate`` in bit/s, None when the file does not say; ``notes`` tell what had to be repaired."""
 
     path: Path
     bit_rate: int | None
     nodes: tuple[str, ...]
     messages: tuple[Message, ...]
+    notes: tuple[Problem, ...] = ()
 
     def find(self, name: str) -> Message | None:
         """The message of that name, or None."""
@@ -104,89 +125,18 @@ class Database:
         return message, signal
 
 
-def load(path: Path | str) -> Database:
-    """Read a DBC file.
+def load(path: Path | str, strict: bool = False) -> Database:
+    """Read a CAN database: DBC, KCD, SYM or ARXML, told by suffix, else by content.
+
+    What a DBC writes that no reader should take is repaired, and ``notes`` tells each repair with its line.
 
     Raises:
-        InputError: no such file, not a DBC (with line and column where known), nested multiplexing, floating-point
-            signals, a signal that lies outside its message. Overlaps and ranges are left to ``tools/dbc_lint.py``.
+        InputError: no such file, not a database, nothing in it can be read; with ``strict`` also when there is any
+            note, all of them at once. Never anything else.
     """
-    path = Path(path)
-    read = _parse(path)
-    problems: list[Problem] = []
-    messages = tuple(_message(m, path, problems) for m in read.messages)
-    if problems:
-        raise InputError(problems)
-    attributes = read.dbc.attributes if read.dbc is not None else {}
-    rate = int(attributes["Baudrate"].value) if "Baudrate" in attributes else None
-    return Database(path, rate, tuple(n.name for n in read.nodes), messages)
+    from hil.codec import database_read
 
-
-def _parse(path: Path) -> Any:
-    import cantools  # a second to import; replay and the tick itself do not need it
-
-    try:
-        text = path.read_text(encoding="cp1252", errors="replace")
-    except OSError as error:
-        raise InputError(Problem("cannot read", str(path), found=error.strerror or type(error).__name__)) from None
-    try:
-        # not strict: its first overlap would hide all other problems; the lint tells them all, with their names
-        return cantools.database.load_string(text, database_format="dbc", strict=False)
-    except Exception as error:  # noqa: BLE001  # its parsers raise a dozen unrelated types on a broken file
-        told = str(error)
-        place = re.search(r"line (\d+), column (\d+)", told)
-        line, column = (int(place[1]), int(place[2])) if place else (0, 0)
-        message = "not a DBC file: " + (" ".join(told.split())[:200] or type(error).__name__)
-        raise InputError(Problem(message, str(path), line, column)) from None
-
-
-def _message(read: Any, path: Path, problems: list[Problem]) -> Message:
-    attributes = read.dbc.attributes if read.dbc is not None else {}
-    frames = int(attributes["FramesPerCycle"].value) if "FramesPerCycle" in attributes else 1
-    signals = tuple(_signal(s, read.name, path, problems) for s in read.signals)
-    last = 8 * min(read.length, PAYLOAD)
-    if read.length > PAYLOAD:
-        what = f"{read.name}: too long"
-        problems.append(Problem(what, str(path), expected=f"at most {PAYLOAD} bytes", found=f"{read.length}"))
-    for signal in signals:
-        if not 1 <= signal.length <= 64 or max(signal.positions()) >= last or min(signal.positions()) < 0:
-            what = f"{read.name}.{signal.name}: lies outside its message of {read.length} bytes"
-            problems.append(Problem(what, str(path), found=f"start {signal.start}, {signal.length} bits"))
-    cycle_ms = read.cycle_time or 0
-    return Message(
-        name=read.name,
-        id=int(read.frame_id),
-        extended=bool(read.is_extended_frame),
-        fd=bool(read.is_fd),
-        length=int(read.length),
-        senders=tuple(read.senders),
-        cycle_ns=int(cycle_ms) * 1_000_000 if cycle_ms > 0 else None,
-        frames_per_cycle=frames,
-        on_change="OnChange" in (read.send_type or ""),
-        comment=read.comment or "",
-        signals=signals,
-    )
-
-
-def _signal(read: Any, message: str, path: Path, problems: list[Problem]) -> Signal:
-    name = f"{message}.{read.name}"
-    if read.conversion.is_float:
-        problems.append(Problem(f"{name}: floating-point signals are not handled", str(path), expected="an integer"))
-    if read.is_multiplexer and read.multiplexer_ids:
-        problems.append(Problem(f"{name}: nested multiplexing is not handled", str(path), expected="one selector"))
-    return Signal(
-        name=read.name,
-        start=int(read.start),
-        length=int(read.length),
-        big=read.byte_order == "big_endian",
-        signed=bool(read.is_signed),
-        factor=float(read.conversion.scale),
-        offset=float(read.conversion.offset),
-        minimum=None if read.minimum is None else float(read.minimum),
-        maximum=None if read.maximum is None else float(read.maximum),
-        unit=read.unit or "",
-        labels=tuple((int(k), str(v)) for k, v in sorted((read.choices or {}).items())),
-        comment=read.comment or "",
-        selector=bool(read.is_multiplexer),
-        mux_values=tuple(sorted(read.multiplexer_ids or ())),
-    )
+    loaded = database_read.read(Path(path))
+    if strict and loaded.notes:
+        raise InputError(loaded.notes)
+    return loaded

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tools.dbc_lint import main, worst_bits
+from hil.codec.database_load import worst_bits
+from tools.dbc_lint import main
 
 HEAD = 'VERSION ""\nBU_: A B\n'
 TAIL = """BA_DEF_ BO_ "GenMsgCycleTime" INT 0 65535;
@@ -52,7 +53,7 @@ def test_a_good_small_file_is_clean(tmp_path):
     [
         (GOOD + GOOD.replace(" M:", " N:"), "small.dbc:5:1: N: identifier 0x1 is also that of M"),
         (GOOD + GOOD.replace("BO_ 1", "BO_ 2"), "M: the name stands twice"),
-        (GOOD + ' SG_ T : 7|2@1+ (1,0) [0|3] "" B\n', "small.dbc:5:1: M.T: overlaps S: found bit 7 in both"),
+        (GOOD + ' SG_ T : 7|2@1+ (1,0) [0|3] "" B\n', "small.dbc:5:2: M.T: overlaps S: found bit 7 in both"),
         (GOOD + ' SG_ T : 0|9@0+ (1,0) [0|511] "" B\n', "M.T: overlaps S: found bit 0 in both"),
         (GOOD.replace("[0|255]", "[0|256]"), "the range is wider than the bits: expected within [0, 255]"),
         (GOOD.replace("[0|255]", "[-1|255]"), "the range is wider than the bits"),
@@ -105,10 +106,15 @@ def test_a_file_that_cannot_be_read_is_bad_input(tmp_path):
     assert run(tmp_path / "absent.dbc").exit_code == 2
 
 
-def test_an_identifier_out_of_range_is_bad_input(tmp_path):
+def test_an_identifier_without_bit_31_is_found(tmp_path):
     done = run(small(tmp_path, GOOD.replace("BO_ 1 ", "BO_ 2048 ")))
-    assert done.exit_code == 2
-    assert "more than 11 bits" in done.output
+    assert done.exit_code == 1
+    assert "small.dbc:3:1: M: the identifier has more than 11 bits but not bit 31; taken as extended" in done.output
+
+
+def test_a_group_that_its_multiplexer_cannot_reach_is_found(tmp_path):
+    body = 'BO_ 1 M: 8 A\n SG_ X M : 0|2@1+ (1,0) [0|3] "" B\n SG_ S m4 : 8|8@1+ (1,0) [0|255] "" B\n'
+    assert "M.S: the multiplexer cannot reach its group: found 4" in run(small(tmp_path, body)).output
 
 
 def test_the_help_shows_an_example_and_the_exit_codes():

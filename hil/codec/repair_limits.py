@@ -1,0 +1,36 @@
+"""Numbers in a KCD, SYM or ARXML file that would make the library write out more than memory holds."""
+
+import re
+
+from hil.errors import Problem
+
+LARGEST = 9_999  # bits or bytes; a CAN FD frame has 512 bits
+MOST_IDS = 4_096  # messages made of one range of identifiers
+_TOO_LARGE = {
+    "kcd": re.compile(r"\b(?:length|offset|count)\s*=\s*[\"']\s*\+?(\d{5,})"),
+    "sym": re.compile(
+        r"^(?:(?:Len|DLC)\s*=\s*|(?:Var|Mux)\s*=[^,\n]{0,300}?[ \t]|(?:Var|Mux)\s*=[^,\n]{0,300},[ \t]*|"
+        r"Sig\s*=\s*\S{1,300}[ \t]+)(\d{5,})\b",
+        re.MULTILINE,
+    ),
+    "arxml": re.compile(r"<(?:LENGTH|FRAME-LENGTH|START-POSITION|BIT-LENGTH)>\s*\+?(\d{6,})"),
+}
+_ID_RANGE = re.compile(r"^ID\s*=\s*([0-9A-Fa-f]{1,8})h\s*-\s*([0-9A-Fa-f]{1,8})h", re.MULTILINE)
+
+
+def too_large(text: str, kind: str, path: str) -> Problem | None:
+    """The first length, place or range of identifiers that no CAN frame has; None when there is none."""
+    found = _TOO_LARGE[kind].search(text)
+    if found is not None:
+        return Problem(
+            "a number that no CAN frame has", path, *_place(text, found.start(1)), f"at most {LARGEST}", found[1]
+        )
+    for ids in _ID_RANGE.finditer(text) if kind == "sym" else ():
+        if int(ids[2], 16) - int(ids[1], 16) >= MOST_IDS:
+            what = "a range of identifiers that is too wide"
+            return Problem(what, path, *_place(text, ids.start()), f"at most {MOST_IDS} identifiers", ids[0])
+    return None
+
+
+def _place(text: str, at: int) -> tuple[int, int]:
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
