@@ -42,7 +42,10 @@ class FrameBits(IntEnum):
     BITRATE_SWITCH = 4
     ERROR = 8
     LOST = 16  # removed by a receive fault; kept in the ring so that the record shows it
-    SENT = 32  # transmitted by the bench
+    SENT = 32  # transmitted by the bench; in a log: by the device that recorded it ("Tx")
+    REMOTE = 64  # remote request: ``dlc`` is the length asked for, the payload is empty
+    ERROR_STATE = 128  # FD: the sender was error passive (ESI)
+    FAULT = 256  # only in a record: put there by a receive fault (altered or late), never on the wire
 
 
 class Node(IntEnum):
@@ -120,6 +123,13 @@ class Pins:
     wake: I64
 
 
+class Heard:
+    """What came in as it came: before receive faults touch the frames, before the emulated contacts move. For the record."""
+
+    rx: Frames
+    poles: Edges
+
+
 class Link:
     """All that crosses between the bench half and the world in one tick."""
 
@@ -129,6 +139,7 @@ class Link:
     coils: Edges  # DUT coil wires, edges in (t_k-1, t_k]
     poles: Edges  # power contacts as the load side saw them, edges in (t_k-1, t_k]
     bleed: Annotated[Ints32, CELLS]  # DUT balancing switches as they stand at t_k
+    heard: Heard  # rx and poles as they came, kept by the engine
     pins: Pins
 
 

@@ -15,28 +15,33 @@ import numpy as np
 from hil.codec import bits, e2e, layout
 from hil.codec.database import Database, Message, Signal
 from hil.codec.e2e import E2eState, E2eStatus, E2eTable
-from hil.codec.layout import SIGNALS, Cut, Layout
+from hil.codec.layout import NO_EDGE, SIGNALS, Cut, Layout
 from hil.codec.mapping import E2e, Line, Quantities
+from hil.codec.plan import kind_of, stripped
 from hil.errors import InputError, Problem, nearest
 from hil.image import SWITCHED, Quantity, Table, bind
 from hil.kernel import F64, I32, I64, Floats, Ints32, Rows, kernel, view, zeros
 from hil.tick import CELLS, Frame, FrameBits, Frames
 
-SCAN_GROUPS = 257  # multiplexer values 0..255 of the scan's message, and the group that is always there
+SCAN_GROUPS = 257  # groups of the scan's message: one that is always there, 256 that its multiplexer brings
 COMBINES = 16
 PARTS = 8
-UNUSABLE = int(FrameBits.LOST | FrameBits.ERROR)
+UNUSABLE = int(FrameBits.LOST | FrameBits.ERROR | FrameBits.REMOTE)
 OK = int(E2eStatus.OK)
 OPEN, CLOSED, PARTIAL = 0.0, 1.0, 2.0
 
 
 class Target:
-    """What becomes of one listed signal: (raw * factor + offset) * scale + shift, into a column or the scan."""
+    """What becomes of one listed signal: (raw * factor + offset) * scale + shift, into a column or the scan.
+
+    ``kind`` (``hil.codec.plan.Kind``) says what the raw number is.
+    """
 
     column: I32  # -1 = none
     tcolumn: I32  # -1 = not timed
     scan: I32  # element of the scan vector, -1 = none
     has_unknown: I32
+    kind: I32
     unknown: I64  # raw number that means NaN
     factor: F64
     offset: F64
@@ -111,7 +116,7 @@ def _take_group(s: CodecState, p: CodecParams, group: int, frame: Frame, row: Fl
         if target.column < 0 and target.scan < 0:
             continue
         raw = layout.raw_of(p.layout, signal, frame)
-        value = (raw * target.factor + target.offset) * target.scale + target.shift
+        value = bits.scaled(raw, target.kind, target.factor, target.offset) * target.scale + target.shift
         if target.has_unknown and raw == target.unknown:
             value = np.nan
         if target.scan >= 0:
@@ -151,18 +156,31 @@ def _scan_ends(s: CodecState, p: CodecParams, number: int, frame: Frame, row: Fl
 
 
 @kernel
+def _scan_number(p: CodecParams, message: int, frame: Frame) -> int:
+    """Which part of the scan the frame brings, counted in groups of its message; -1 = none."""
+    if message != p.scan_message:
+        return -1
+    mux = p.layout.mux0[message]
+    if mux == p.layout.mux0[message + 1]:
+        return 0
+    edge = layout.edge_of(p.layout, mux, frame)
+    return int(p.layout.branch[p.layout.branch_first[edge]] - p.layout.group0[message]) if edge != NO_EDGE else -1
+
+
+@kernel
 def _take(s: CodecState, p: CodecParams, message: int, frame: Frame, row: Floats) -> None:
-    group = layout.group_of(p.layout, message, frame)
     group0 = p.layout.group0[message]
-    multiplexed = p.layout.groups[message] > 1
-    scanning = message == p.scan_message and (group >= 0 or not multiplexed)
-    number = group - group0 if group >= 0 else 0
-    if scanning:
+    mux, mux_end = p.layout.mux0[message], p.layout.mux0[message + 1]
+    number = _scan_number(p, message, frame)
+    if number >= 0:
         _scan_begins(s, p, number, frame)
     _take_group(s, p, group0, frame, row)
-    if group >= 0:
-        _take_group(s, p, group, frame, row)
-    if scanning:
+    for m in range(mux, mux_end):
+        edge = layout.edge_of(p.layout, m, frame)
+        if edge != NO_EDGE:
+            for k in range(p.layout.branch_first[edge], p.layout.branch_first[edge + 1]):
+                _take_group(s, p, p.layout.branch[k], frame, row)
+    if number >= 0:
         _scan_ends(s, p, number, frame, row)
 
 
@@ -231,7 +249,8 @@ def params(db: Database, quantities: Quantities, protected: E2e, table: Table) -
     record = view(made)
     bind(made[0], table)
     by_signal = _kept(quantities, table)
-    messages = [_stripped(m, by_signal) for m in db.messages if any(m.name == name for name, _ in by_signal)]
+    kept = {m.name: {s for name, s in by_signal if name == m.name} for m in db.messages}
+    messages = [stripped(m, kept[m.name]) for m in db.messages if kept[m.name]]
     listed = layout.fill_layout(record.layout, messages)
     record.target["column"], record.target["tcolumn"], record.target["scan"] = -1, -1, -1
     for index, (_, message, signal) in enumerate(listed):
@@ -286,8 +305,6 @@ def misread(line: Line, quantity: Quantity) -> list[str]:
     """What is wrong between a signal and the quantity it becomes."""
     name = f"{line.message.name}.{line.signal.name}"
     texts = []
-    if line.signal.length == 64 and not line.signal.signed:
-        texts.append(f"{name}: unsigned signals of 64 bits are not handled")
     if line.unknown is not None and not line.signal.raw_range[0] <= line.unknown <= line.signal.raw_range[1]:
         texts.append(f"{name}: unknown {line.unknown} does not fit the signal")
     labels = {raw: text for raw, text in line.signal.labels if raw != line.unknown}
@@ -301,12 +318,6 @@ def _placed(quantities: Quantities, line: Line, problem: Problem) -> Problem:
     return replace(problem, path=str(quantities.document.path), line=place.line, column=place.column)
 
 
-def _stripped(message: Message, by_signal: dict[tuple[str, str], Line]) -> Message:
-    """The message with the signals that are wanted and its multiplexer."""
-    kept = tuple(s for s in message.signals if s.selector or (message.name, s.name) in by_signal)
-    return replace(message, signals=kept)
-
-
 def _fill_target(target: Target, line: Line, table: Table, in_scan: bool) -> None:
     quantity = table.find(line.quantity)
     if quantity is None:
@@ -317,6 +328,7 @@ def _fill_target(target: Target, line: Line, table: Table, in_scan: bool) -> Non
     else:
         target.column, target.tcolumn = quantity.start + index, quantity.time_column(index)
     target.factor, target.offset = line.signal.factor, line.signal.offset
+    target.kind = kind_of(line.signal)
     target.scale, target.shift = line.scale, line.offset
     target.has_unknown = int(line.unknown is not None)
     target.unknown = line.unknown or 0
@@ -347,7 +359,10 @@ def _fill_scan(
     cut.start, cut.width, cut.big, cut.signed = signal.start, signal.length, int(signal.big), 0
     record.scan_count, record.scan_column, record.scan_tcolumn = vector.count, vector.start, vector.time_start
     record.scan_counter_column, record.scan_counter_tcolumn = counter.start, counter.time_start
-    first, count = int(record.layout.group0[message]), int(record.layout.groups[message])
+    if record.layout.mux0[message + 1] - record.layout.mux0[message] > 1:
+        raise InputError(f"{name}: a scan's message has one multiplexer at most")
+    first = int(record.layout.group0[message])
+    count = int(record.layout.group0[message + 1]) - first
     if count > SCAN_GROUPS:
         raise InputError(f"{name}: {count} groups, a scan holds {SCAN_GROUPS}")
     for number in range(count):

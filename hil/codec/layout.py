@@ -1,14 +1,11 @@
-"""Where the signals of some messages lie, as one record: the part that decoder, sender and raw plans share.
-
-Signals are listed message by message, and within a message group by group: group 0 comes with every frame, group
-``1 + v`` comes when the multiplexer reads ``v``. A signal that several values bring is listed in each.
-"""
+"""The plan of some messages (``hil.codec.plan``) as one record: the part that decoder, sender and raw plans share."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 from hil.codec import bits
 from hil.codec.database import Message, Signal
+from hil.codec.plan import EXTENDED_KEY, Plan, compile_plan, reach_of
 from hil.errors import InputError
 from hil.kernel import I32, I64, Ints, Ints32, Rows, kernel
 from hil.tick import Frame, FrameBits
@@ -16,9 +13,13 @@ from hil.tick import Frame, FrameBits
 MESSAGES = 64
 GROUPS = 1024
 SIGNALS = 2048
+MULTIPLEXERS = 128
+EDGES = 1024
+BRANCHES = 2048
 EXTENDED = int(FrameBits.EXTENDED)
-EXTENDED_KEY = 1 << 29  # tells an 11-bit from a 29-bit identifier of the same number
-NO_GROUP = -1
+FD = int(FrameBits.FD)
+REMOTE = int(FrameBits.REMOTE)
+NO_EDGE = -1
 
 
 class Cut:
@@ -30,21 +31,36 @@ class Cut:
     signed: I32
 
 
+class Multiplexer:
+    """One multiplexer: where it lies, the group it is in, and its edges."""
+
+    cut: Cut
+    group: I32
+    edge_first: I32
+    edge_count: I32
+
+
 class Layout:
-    """Messages, groups and signals; ``order`` sorts the messages by identifier key for the search."""
+    """Messages, groups, multiplexers and signals; ``order`` sorts the messages by identifier key for the search."""
 
     n_messages: I64
+    n_groups: I64
     n_signals: I64
     sorted_key: Annotated[Ints, MESSAGES]
     order: Annotated[Ints32, MESSAGES]
     id: Annotated[Ints32, MESSAGES]
-    extended: Annotated[Ints32, MESSAGES]
+    bits: Annotated[Ints32, MESSAGES]  # FrameBits of a frame of this message
     length: Annotated[Ints32, MESSAGES]  # bytes
-    group0: Annotated[Ints32, MESSAGES]  # index of the message's first group
-    groups: Annotated[Ints32, MESSAGES]  # 1 + greatest multiplexer value + 1; 1 = not multiplexed
-    selector: Annotated[Rows[Cut], MESSAGES]  # the multiplexer; width 0 = none
-    group_first: Annotated[Ints32, GROUPS]
+    group0: Annotated[Ints32, MESSAGES + 1]  # the group that is always there; groups up to the next message's follow
+    mux0: Annotated[Ints32, MESSAGES + 1]
+    group_first: Annotated[Ints32, GROUPS]  # first signal
     group_count: Annotated[Ints32, GROUPS]
+    group_mux: Annotated[Ints32, GROUPS]  # multiplexer that brings it, -1 = always there
+    multiplexer: Annotated[Rows[Multiplexer], MULTIPLEXERS]
+    edge_low: Annotated[Ints, EDGES]
+    edge_high: Annotated[Ints, EDGES]
+    branch_first: Annotated[Ints32, EDGES + 1]
+    branch: Annotated[Ints32, BRANCHES]
     cut: Annotated[Rows[Cut], SIGNALS]
 
 
@@ -65,15 +81,40 @@ def find(p: Layout, frame: Frame) -> int:
 
 
 @kernel
-def group_of(p: Layout, message: int, frame: Frame) -> int:
-    """Index of the multiplexed group the frame brings; NO_GROUP when there is none for it."""
-    if p.groups[message] <= 1:
-        return NO_GROUP
-    cut = p.selector[message]
+def _read_edge(p: Layout, mux: int, frame: Frame) -> int:
+    cut = p.multiplexer[mux].cut
     value = bits.unpack(frame.payload, cut.start, cut.width, cut.big, cut.signed)
-    if value < 0 or value >= p.groups[message] - 1:
-        return NO_GROUP
-    return int(p.group0[message]) + 1 + value
+    low = p.multiplexer[mux].edge_first
+    end = low + p.multiplexer[mux].edge_count
+    high = end
+    while low < high:  # the first edge that ends at or after the value
+        middle = (low + high) >> 1
+        if p.edge_high[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and p.edge_low[low] <= value else NO_EDGE
+
+
+@kernel
+def edge_of(p: Layout, mux: int, frame: Frame) -> int:
+    """Edge that the multiplexer reads in this frame; NO_EDGE when its value brings nothing or it is not there itself.
+
+    What the edge brings are the groups ``branch[branch_first[edge]:branch_first[edge + 1]]``.
+    """
+    edge = _read_edge(p, mux, frame)
+    group = p.multiplexer[mux].group
+    while edge != NO_EDGE and p.group_mux[group] >= 0:
+        above = p.group_mux[group]
+        upper = _read_edge(p, above, frame)
+        there = False
+        if upper != NO_EDGE:
+            for k in range(p.branch_first[upper], p.branch_first[upper + 1]):
+                there = there or p.branch[k] == group
+        if not there:
+            return NO_EDGE
+        group = p.multiplexer[above].group
+    return edge
 
 
 @kernel
@@ -87,7 +128,7 @@ def raw_of(p: Layout, signal: int, frame: Frame) -> int:
 def begin(p: Layout, message: int, frame: Frame) -> None:
     """Identifier, length and an all-zero payload."""
     frame.id = p.id[message]
-    frame.bits = EXTENDED if p.extended[message] else 0
+    frame.bits = p.bits[message]
     frame.dlc = p.length[message]
     frame.payload[:] = 0
 
@@ -95,54 +136,54 @@ def begin(p: Layout, message: int, frame: Frame) -> None:
 def fill_layout(record: Layout, messages: Sequence[Message]) -> list[tuple[int, Message, Signal]]:
     """Write the layout of ``messages`` into a view of one record; what was listed, as (message index, message, signal).
 
+    A message is as long as declared, or as its signals need.
+
     Raises:
-        InputError: two messages of one identifier, or more messages, groups or signals than fit.
+        InputError: as ``hil.codec.plan.compile_plan``; two messages of one identifier; more of something than fits.
     """
-    keys = [m.id + (EXTENDED_KEY if m.extended else 0) for m in messages]
-    if len(set(keys)) != len(keys):
-        twice = next(m for i, m in enumerate(messages) if keys[i] in keys[:i])
+    plan = compile_plan(messages)
+    if len(plan.order) != len(messages):
+        twice = next(m for i, m in enumerate(messages) if i not in plan.order)
         raise InputError(f"{twice.name}: identifier 0x{twice.id:X} stands twice")
-    _fits("messages", len(messages), MESSAGES)
-    record.n_messages = len(messages)
-    order = sorted(range(len(messages)), key=lambda i: keys[i])
-    for place, index in enumerate(order):
-        record.order[place] = index
-        record.sorted_key[place] = keys[index]
-    listed: list[tuple[int, Message, Signal]] = []
-    at_group = 0
-    for index, message in enumerate(messages):
-        groups = _groups(message)
-        _fits("multiplexed groups", at_group + len(groups), GROUPS)
-        record.id[index], record.extended[index] = message.id, int(message.extended)
-        record.length[index] = message.length
-        record.group0[index], record.groups[index] = at_group, len(groups)
-        if message.selector is not None:
-            _set_cut(record.selector[index], message.selector)
-        for group in groups:
-            record.group_first[at_group], record.group_count[at_group] = len(listed), len(group)
-            at_group += 1
-            _fits("signals", len(listed) + len(group), SIGNALS)
-            for signal in group:
-                _set_cut(record.cut[len(listed)], signal)
-                listed.append((index, message, signal))
-    record.n_signals = len(listed)
-    return listed
+    for what, count, most in (
+        ("messages", len(messages), MESSAGES),
+        ("multiplexed groups", len(plan.group_mux), GROUPS),
+        ("signals", len(plan.listed), SIGNALS),
+        ("multiplexers", len(plan.mux_signal), MULTIPLEXERS),
+        ("multiplexer ranges", len(plan.edge_low), EDGES),
+        ("multiplexer branches", len(plan.branch), BRANCHES),
+    ):
+        if count > most:
+            raise InputError(f"{count} {what}, a plan holds {most}")
+    record.n_messages, record.n_groups, record.n_signals = len(messages), len(plan.group_mux), len(plan.listed)
+    _fill_messages(record, plan)
+    record.group_first[: record.n_groups] = plan.signal0[:-1]
+    record.group_count[: record.n_groups] = plan.signal0[1:] - plan.signal0[:-1]
+    record.group_mux[: record.n_groups] = plan.group_mux
+    for index, entry in enumerate(plan.listed):
+        _set_cut(record.cut[index], entry.signal)
+    for index, signal in enumerate(plan.mux_signal):
+        mux = record.multiplexer[index]
+        _set_cut(mux.cut, plan.listed[signal].signal)
+        mux.group = plan.mux_group[index]
+        mux.edge_first, mux.edge_count = plan.edge0[index], plan.edge0[index + 1] - plan.edge0[index]
+    record.edge_low[: len(plan.edge_low)] = plan.edge_low
+    record.edge_high[: len(plan.edge_high)] = plan.edge_high
+    record.branch_first[: len(plan.branch0)] = plan.branch0
+    record.branch[: len(plan.branch)] = plan.branch
+    return [(entry.message, plan.messages[entry.message], entry.signal) for entry in plan.listed]
 
 
-def _groups(message: Message) -> list[list[Signal]]:
-    groups = [[s for s in message.signals if not s.mux_values]]
-    if message.selector is not None:
-        greatest = max((max(s.mux_values) for s in message.signals if s.mux_values), default=-1)
-        _fits(f"multiplexer values of {message.name}", greatest + 1, GROUPS)
-        groups += [[s for s in message.signals if value in s.mux_values] for value in range(greatest + 1)]
-    return groups
+def _fill_messages(record: Layout, plan: Plan) -> None:
+    n = len(plan.messages)
+    record.sorted_key[:n], record.order[:n] = plan.sorted_key, plan.order
+    record.group0[: n + 1], record.mux0[: n + 1] = plan.group0, plan.mux0
+    for index, message in enumerate(plan.messages):
+        reach = max((reach_of(s) for s in message.signals), default=0)
+        record.id[index], record.length[index] = message.id, max(message.length, reach)
+        record.bits[index] = (EXTENDED if message.extended else 0) | (FD if message.fd else 0)
 
 
 def _set_cut(cut: Cut, signal: Signal) -> None:
     cut.start, cut.width = signal.start, signal.length
-    cut.big, cut.signed = int(signal.big), int(signal.signed)
-
-
-def _fits(what: str, count: int, most: int) -> None:
-    if count > most:
-        raise InputError(f"{count} {what}, a plan holds {most}")
+    cut.big, cut.signed = int(signal.big), int(signal.signed and not signal.is_float)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from hil.codec import bits, layout
 from hil.codec.database import Database
-from hil.codec.layout import Layout
+from hil.codec.layout import NO_EDGE, REMOTE, Layout
 from hil.errors import InputError
 from hil.kernel import Ints, Ints32, Rows, kernel, view, zeros
 from hil.tick import Frame
@@ -56,13 +56,15 @@ def _encode_group(plan: RawPlan, group: int, slots: Ints, frame: Frame) -> None:
 def encode(plan: RawPlan, message: int, slots: Ints, frame: Frame) -> None:
     """Fill identifier, length and payload of message number ``message``; signals without a slot stay 0.
 
-    Of a multiplexed message the group goes out that the multiplexer's slot names. Time and source are the caller's.
+    Of a multiplexed message the groups go out that the multiplexers' slots name. Time and source are the caller's.
     """
     layout.begin(plan.layout, message, frame)
     _encode_group(plan, plan.layout.group0[message], slots, frame)
-    group = layout.group_of(plan.layout, message, frame)
-    if group >= 0:
-        _encode_group(plan, group, slots, frame)
+    for mux in range(plan.layout.mux0[message], plan.layout.mux0[message + 1]):
+        edge = layout.edge_of(plan.layout, mux, frame)
+        if edge != NO_EDGE:
+            for k in range(plan.layout.branch_first[edge], plan.layout.branch_first[edge + 1]):
+                _encode_group(plan, plan.layout.branch[k], slots, frame)
 
 
 @kernel
@@ -78,10 +80,12 @@ def _decode_group(plan: RawPlan, group: int, frame: Frame, slots: Ints) -> None:
 def decode(plan: RawPlan, frame: Frame, slots: Ints) -> int:
     """Write the frame's signals into their slots; the message's number, -1 for none of the plan's or a short frame."""
     message = layout.find(plan.layout, frame)
-    if message < 0 or frame.dlc < plan.layout.length[message]:
+    if message < 0 or frame.dlc < plan.layout.length[message] or frame.bits & REMOTE:
         return -1
     _decode_group(plan, plan.layout.group0[message], frame, slots)
-    group = layout.group_of(plan.layout, message, frame)
-    if group >= 0:
-        _decode_group(plan, group, frame, slots)
+    for mux in range(plan.layout.mux0[message], plan.layout.mux0[message + 1]):
+        edge = layout.edge_of(plan.layout, mux, frame)
+        if edge != NO_EDGE:
+            for k in range(plan.layout.branch_first[edge], plan.layout.branch_first[edge + 1]):
+                _decode_group(plan, plan.layout.branch[k], frame, slots)
     return message
