@@ -1,7 +1,6 @@
 """The two files beside a DBC: what its signals mean (``*.quantities.yaml``), how it is protected (``*.e2e.yaml``)."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,12 +9,11 @@ from pydantic import Field
 
 from hil.codec import database
 from hil.codec.database import Database, Message, Signal
-from hil.codec.e2e import Protection
-from hil.errors import InputError, Problem, nearest
+from hil.codec.e2e_file import E2e, load_e2e
+from hil.errors import InputError, Problem
 from hil.files import Document, Duration, KeyPath, Strict, load_model, resolve
 
-Whole = Annotated[int, Field(ge=0)]
-Byte = Annotated[int, Field(ge=0, le=255)]
+__all__ = ["Bus", "E2e", "Line", "Quantities", "load_bus", "load_e2e", "look_up"]
 
 
 class Received(Strict):
@@ -68,33 +66,6 @@ class QuantityFile(Strict):
     unused: tuple[str, ...] = ()
 
 
-class Profile(Strict):
-    """The numbers of a profile, written down because releases differ."""
-
-    polynomial: Literal[0x1D]
-    init: Byte
-    xor_out: Byte
-    data_id_mode: Literal["both"]
-    counter_max: Literal[14]
-
-
-class Protected(Strict):
-    """How one message is protected."""
-
-    profile: str
-    data_id: Annotated[int, Field(ge=0, le=0xFFFF)]
-    crc: str
-    counter: str
-    max_delta: Annotated[int, Field(ge=1, le=14)] = 1
-
-
-class E2eFile(Strict):
-    """A ``*.e2e.yaml``."""
-
-    profiles: dict[str, Profile]
-    messages: dict[str, Protected]
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """One signal with its meaning; ``index`` is the element of a vector, None = the quantity itself.
@@ -123,22 +94,6 @@ class Quantities:
     scan: tuple[Line, ...]
     transmit: tuple[Line, ...]
     unused: tuple[tuple[Message, Signal], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class E2e:
-    """An e2e file, its names looked up in the DBC: message name -> protection."""
-
-    file: E2eFile
-    protections: tuple[tuple[str, Protection], ...]
-
-    def of(self, message: str) -> Protection | None:
-        """The message's protection, or None."""
-        return next((p for name, p in self.protections if name == message), None)
-
-    def lines(self) -> tuple[Protection, ...]:
-        """All of them, for ``hil.codec.e2e.table``."""
-        return tuple(p for _, p in self.protections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,70 +179,6 @@ def _expand(
     return out
 
 
-def load_e2e(path: Path | str, db: Database) -> E2e:
-    """Read a ``*.e2e.yaml`` for ``db``.
-
-    Raises:
-        InputError: unknown message, signal or profile; CRC or counter not where the profile has them; a data id twice.
-    """
-    file, document = load_model(path, E2eFile)
-    problems: list[Problem] = []
-    made: list[tuple[str, Protection]] = []
-    seen: dict[int, str] = {}
-    for name, p in file.messages.items():
-        at: KeyPath = ("messages", name)
-        message, profile = db.find(name), file.profiles.get(p.profile)
-        if message is None:
-            close = nearest(name, (m.name for m in db.messages)) or ""
-            problems.append(document.problem(at, f"no message {name!r}", on_key=True, nearest=close))
-        if profile is None:
-            close = nearest(p.profile, file.profiles) or ""
-            problems.append(document.problem((*at, "profile"), f"no profile {p.profile!r}", nearest=close))
-        if p.data_id in seen:
-            what = f"data id 0x{p.data_id:04X} is also that of {seen[p.data_id]}"
-            problems.append(document.problem((*at, "data_id"), what))
-        seen[p.data_id] = name
-        if message is not None:
-            problems += _misplaced(message, p, at, document)
-        if message is not None and profile is not None:
-            made.append((name, _protection(message, p, profile)))
-    if problems:
-        raise InputError(problems)
-    return E2e(file, tuple(made))
-
-
-def _misplaced(message: Message, p: Protected, at: KeyPath, document: Document) -> Iterable[Problem]:
-    """Profile 1A: the CRC is byte 0, the counter the low half of byte 1."""
-    for key, name, start, length in (("crc", p.crc, 0, 8), ("counter", p.counter, 8, 4)):
-        signal = message.signal(name)
-        if signal is None:
-            close = nearest(name, (s.name for s in message.signals)) or ""
-            yield document.problem((*at, key), f"{message.name} has no signal {name!r}", nearest=close)
-        elif signal.positions() != frozenset(range(start, start + length)) or signal.signed:
-            yield document.problem(
-                (*at, key),
-                f"{message.name}.{name} is not where the profile has it",
-                expected=f"bits {start} to {start + length - 1}, unsigned",
-                found=f"bits {sorted(signal.positions())[0]} to {sorted(signal.positions())[-1]}",
-            )
-
-
-def _protection(message: Message, p: Protected, profile: Profile) -> Protection:
-    return Protection(
-        id=message.id,
-        extended=message.extended,
-        length=message.length,
-        crc_byte=0,
-        counter_start=8,
-        counter_length=4,
-        counter_max=profile.counter_max,
-        max_delta=p.max_delta,
-        data_id=p.data_id,
-        init=profile.init,
-        xor_out=profile.xor_out,
-    )
-
-
 def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
     """Every signal of the DBC is handled, so that none is forgotten by accident; none is handled twice."""
     lines = (*quantities.receive, *quantities.scan, *quantities.transmit)
@@ -296,7 +187,12 @@ def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
     if quantities.file.scan is not None:
         message, _, signal = quantities.file.scan.counter.partition(".")
         named.append((message, signal))
-    guarded = {(name, signal) for name, p in e2e.file.messages.items() for signal in (p.crc, p.counter)}
+    guarded = {
+        (name, signal)
+        for name, p in e2e.file.messages.items()
+        for signal in (p.crc, p.counter)
+        if isinstance(signal, str)
+    }
     problems: list[Problem] = []
     path = str(quantities.document.path)
     for m in db.messages:

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from hil.codec.e2e import Protection, fill_table
-from hil.errors import Problem, nearest
+from hil.codec.e2e_crc import Algorithm
+from hil.errors import InputError, Problem, nearest
 from hil.faults.points import ROWS, ColumnKind, FaultParams, FaultState, FrameKind, Point
 from hil.image import CONTACTORS, Table
 from hil.kernel import Rows, view, zeros
 
+OF_PROTECTION = frozenset(
+    {FrameKind.WRONG_CRC, FrameKind.FREEZE_COUNTER, FrameKind.JUMP_COUNTER, FrameKind.WRONG_DATA_ID}
+)
 TARGET = re.compile(r"^(?P<noun>[a-z_.]+)(?:\[(?P<index>all|\d+)\])?$")
 
 
@@ -43,6 +47,33 @@ class Kind:
     action: ColumnKind = ColumnKind.LINEAR
     frame: FrameKind | None = None
     argument: Callable[[dict[str, float]], float] = lambda a: 1.0
+
+
+def _of_protection(name: str, point: Point) -> tuple[Kind, ...]:
+    """Frame faults that know the end-to-end protection, for one direction."""
+    return (
+        Kind(f"{name}_crc", point, "message", "CRC inverted", frame=FrameKind.WRONG_CRC),
+        Kind(f"{name}_counter_frozen", point, "message", "counter stands, CRC fits", frame=FrameKind.FREEZE_COUNTER),
+        Kind(
+            f"{name}_counter_jump",
+            point,
+            "message",
+            "counter runs ahead by some steps, CRC fits",
+            {"steps": "1"},
+            frame=FrameKind.JUMP_COUNTER,
+            argument=lambda a: a["steps"],
+        ),
+        Kind(
+            f"{name}_data_id",
+            point,
+            "message",
+            "protected under another data id",
+            {"data_id": "1"},
+            frame=FrameKind.WRONG_DATA_ID,
+            argument=lambda a: a["data_id"],
+        ),
+        Kind(f"{name}_stale", point, "message", "first frame again and again, whole", frame=FrameKind.REPEAT_FIRST),
+    )
 
 
 KINDS: tuple[Kind, ...] = (
@@ -110,14 +141,8 @@ KINDS: tuple[Kind, ...] = (
         lambda a: a["offset"],
     ),
     Kind("stuck", Point.STIMULUS, "quantity", "sensor stuck at its last value", {}, "{target}", action=ColumnKind.HOLD),
-    Kind("frame_crc", Point.TRANSMIT, "message", "CRC inverted", frame=FrameKind.WRONG_CRC),
-    Kind(
-        "frame_counter_frozen",
-        Point.TRANSMIT,
-        "message",
-        "counter stands, CRC fits",
-        frame=FrameKind.FREEZE_COUNTER,
-    ),
+    *_of_protection("frame", Point.TRANSMIT),
+    *_of_protection("received", Point.RECEIVE),
     Kind("frame_missing", Point.TRANSMIT, "message", "message not sent", frame=FrameKind.LOSE),
     Kind(
         "frame_bit",
@@ -200,6 +225,7 @@ def params(
     """Lower faults to rows. ``messages`` maps a message name to its identifier; specs were checked by the loader.
 
     Raises:
+        InputError: a fault of the protection on a message that has none, or none of the kind (no counter, no data id).
         ValueError: more faults than the tables hold, or a target that the loader should have refused.
     """
     made = zeros(FaultParams)
@@ -214,6 +240,10 @@ def params(
         window = {"group": spec.group, "t_on_ns": spec.t_on_ns, "t_off_ns": spec.t_off_ns, "point": int(kind.point)}
         if kind.frame is not None:
             identifier = messages[spec.target]
+            line = protections[protected[identifier]] if identifier in protected else None
+            missing = lacks(kind, line)
+            if missing:
+                raise InputError(f"fault {kind.name} on {spec.target}: {missing}")
             values: dict[str, Any] = {
                 "kind": int(kind.frame),
                 "id": identifier,
@@ -228,6 +258,21 @@ def params(
             values = {"kind": int(kind.action), "column": place[0], "n": place[1], "gain": kind.gain}
             _append(p, "n_columns", "on_columns", window | values | {"offset": kind.offset(spec.arguments)})
     return made
+
+
+def lacks(kind: Kind, line: Protection | None) -> str:
+    """What a message's protection lacks for a kind of fault, in words; "" = nothing."""
+    if kind.frame not in OF_PROTECTION:
+        return ""
+    if line is None:
+        return "the message has no end-to-end protection"
+    if kind.frame is FrameKind.WRONG_CRC and line.algorithm is Algorithm.NONE:
+        return "its protection has no checksum"
+    if kind.frame is FrameKind.WRONG_DATA_ID and not line.uses_data_id():
+        return "its protection has no data id"
+    if kind.frame in (FrameKind.FREEZE_COUNTER, FrameKind.JUMP_COUNTER) and line.counter_length == 0:
+        return "its protection has no counter"
+    return ""
 
 
 def _append(p: Any, count: str, rows: str, values: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ their source each tick, so that ending a fault removes it.
 from enum import IntEnum
 from typing import Annotated
 
-from hil.codec.e2e import E2eTable, counter_of, protect
+from hil.codec.e2e import E2eTable, counter_of
+from hil.codec.e2e_corrupt import Corruption, corrupt, remember, repeat
 from hil.kernel import F64, I64, Floats, Ints, Rows, kernel, uniform
 from hil.tick import GROUPS, Frame, FrameBits, Frames
 
@@ -39,11 +40,17 @@ class FrameKind(IntEnum):
     WRONG_CRC = 2  # inverts the CRC
     FREEZE_COUNTER = 3  # repeats the counter of the first frame, with a CRC that fits
     FLIP_BIT = 4  # flips payload bit ``argument`` (little endian), CRC left as it was
+    JUMP_COUNTER = 5  # moves the counter on by ``argument`` more than it should, with a CRC that fits
+    WRONG_DATA_ID = 6  # protects it under data id ``argument``
+    REPEAT_FIRST = 7  # gives it the contents of the first frame, counter and CRC included
 
 
 LINEAR, HOLD, NOISE = int(ColumnKind.LINEAR), int(ColumnKind.HOLD), int(ColumnKind.NOISE)
 LOSE, DELAY, WRONG_CRC = int(FrameKind.LOSE), int(FrameKind.DELAY), int(FrameKind.WRONG_CRC)
 FREEZE, FLIP = int(FrameKind.FREEZE_COUNTER), int(FrameKind.FLIP_BIT)
+JUMP, OTHER_ID, REPEAT = int(FrameKind.JUMP_COUNTER), int(FrameKind.WRONG_DATA_ID), int(FrameKind.REPEAT_FIRST)
+CORRUPT_CRC, CORRUPT_STUCK = int(Corruption.CRC), int(Corruption.STUCK)
+CORRUPT_JUMP, CORRUPT_ID = int(Corruption.JUMP), int(Corruption.DATA_ID)
 RECEIVE = int(Point.RECEIVE)
 
 
@@ -91,7 +98,8 @@ class FaultState:
     group_t_ns: Annotated[Ints, GROUPS]
     held: Annotated[Floats, ROWS]
     holding: Annotated[Ints, ROWS]
-    counter: Annotated[Ints, ROWS]  # -1 = not frozen yet
+    counter: Annotated[Ints, ROWS]  # of the first frame; -1 = none yet
+    first: Annotated[Rows[Frame], ROWS]  # the first frame of a fault that repeats it
     n_active: I64
     n_delayed: I64
     delayed: Annotated[Rows[Frame], DELAYED]
@@ -164,14 +172,29 @@ def touch(s: FaultState, p: FaultParams, f: FrameFault, i: int, frame: Frame) ->
     elif f.kind == FLIP:
         bit = int(f.argument)
         frame.payload[bit >> 3] ^= 1 << (bit & 7)
+    elif f.kind == REPEAT:
+        if s.counter[i] < 0:
+            s.counter[i] = 0
+            remember(frame, s.first[i])
+        repeat(frame, s.first[i])
     elif f.protection >= 0:
-        cfg = p.e2e.config[f.protection]
-        if f.kind == WRONG_CRC:
-            frame.payload[cfg.crc_byte] ^= 0xFF
-        elif f.kind == FREEZE:
-            if s.counter[i] < 0:
-                s.counter[i] = counter_of(frame, cfg)
-            protect(frame, cfg, s.counter[i])
+        spoil(s, p, f, i, frame)
+
+
+@kernel
+def spoil(s: FaultState, p: FaultParams, f: FrameFault, i: int, frame: Frame) -> None:
+    """Apply one fault of the protection to one protected frame."""
+    cfg = p.e2e.config[f.protection]
+    if f.kind == WRONG_CRC:
+        corrupt(frame, cfg, CORRUPT_CRC, 0)
+    elif f.kind == FREEZE:
+        if s.counter[i] < 0:
+            s.counter[i] = counter_of(frame, cfg)
+        corrupt(frame, cfg, CORRUPT_STUCK, s.counter[i])
+    elif f.kind == JUMP:
+        corrupt(frame, cfg, CORRUPT_JUMP, int(f.argument))
+    elif f.kind == OTHER_ID:
+        corrupt(frame, cfg, CORRUPT_ID, int(f.argument))
 
 
 @kernel

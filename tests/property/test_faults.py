@@ -31,7 +31,15 @@ TARGETS = {
     "quantity": "shown.pack_current",
     "message": "VEH_Request",
 }
-ARGUMENTS = {"resistance": 0.5, "offset": 3.0, "bit": 5.0, "probability": 0.5, "delay": 0.025}
+ARGUMENTS = {
+    "resistance": 0.5,
+    "offset": 3.0,
+    "bit": 5.0,
+    "probability": 0.5,
+    "delay": 0.025,
+    "steps": 5.0,
+    "data_id": 153.0,
+}
 
 
 def spec(kind: catalogue.Kind, t_on_ns: int, t_off_ns: int, group: int = 1, **arguments: float) -> Spec:
@@ -205,6 +213,48 @@ def test_a_frozen_counter_passes_its_crc_but_is_a_repetition_and_heals_afterward
     assert seen == [ok, ok, ok, ok, repeated, repeated, jumped, ok, ok]  # 3 4->3 5->3 6
     assert payloads[4] != payloads[3]  # the data of the frame goes on, only the counter stands
     assert [p[1] & 0xF for p in payloads[3:6]] == [3, 3, 3]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 14), st.integers(-14, 14), st.sampled_from(["frame", "received"]))
+def test_a_jump_moves_the_counter_by_so_many_steps_round_its_end_and_the_crc_fits(
+    counter: int, steps: int, direction: str
+) -> None:
+    kind = next(k for k in KINDS if k.name == f"{direction}_counter_jump")
+    frames = ring((0xF0, 1, counter))
+    Faults([spec(kind, 0, -1, steps=float(steps))]).frames(kind.point, 1, frames)
+    slot = frames[0]["slot"][0]
+    assert int(e2e.counter_of(slot, config(0xF0))) == (counter + steps) % 15
+    states = np.asarray(zeros(e2e.E2eState))
+    assert judge(frames, states, 0xF0) == [int(e2e.E2eStatus.OK)]  # heard first: valid
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 14), st.integers(0, 0xFFFF), st.sampled_from(["frame", "received"]))
+def test_another_data_id_is_an_error_here_and_good_to_the_owner_of_that_id(
+    counter: int, data_id: int, direction: str
+) -> None:
+    kind = next(k for k in KINDS if k.name == f"{direction}_data_id")
+    frames = ring((0xF0, 1, counter))
+    before = bytes(frames[0]["slot"][0]["payload"][:3])
+    Faults([spec(kind, 0, -1, data_id=float(data_id))]).frames(kind.point, 1, frames)
+    slot = frames[0]["slot"][0]
+    assert bytes(slot["payload"][:3]) == before  # only the checksum, byte 3, tells
+    owner = np.asarray(e2e.table([PROTECTIONS[0]._replace(data_id=data_id)]))[0]["config"][0]
+    assert e2e.check(slot, owner, zeros(e2e.E2eState)[0]) == e2e.E2eStatus.OK
+    own = e2e.check(slot, config(0xF0), zeros(e2e.E2eState)[0])
+    assert own == (e2e.E2eStatus.OK if data_id == 0x1234 else e2e.E2eStatus.ERROR)
+
+
+def test_a_stale_message_repeats_its_first_frame_whole_and_heals_afterwards() -> None:
+    kind = next(k for k in KINDS if k.name == "frame_stale")
+    faults = Faults([spec(kind, 20, 50)])
+    payloads, fresh = [], []
+    for k in range(7):
+        frames = ring((0xF0, k * 10, k))
+        fresh.append(bytes(frames[0]["slot"][0]["payload"][:4]))
+        payloads.append(bytes(faults.frames(Point.TRANSMIT, k * 10, frames)[0]["slot"][0]["payload"][:4]))
+    assert payloads == [fresh[0], fresh[1], fresh[2], fresh[2], fresh[2], fresh[5], fresh[6]]
 
 
 def test_a_flipped_bit_is_that_bit_and_no_other() -> None:

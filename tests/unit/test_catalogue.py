@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hil.codec.e2e import Protection
-from hil.errors import Problem
+from hil.codec.e2e_crc import Algorithm
+from hil.errors import InputError, Problem
 from hil.faults import catalogue
 from hil.faults.catalogue import KINDS, Spec, columns_of, kind_of
 from hil.faults.points import ROWS, ColumnKind, FrameKind, Point
@@ -126,3 +127,27 @@ def test_nothing_has_begun_at_the_start() -> None:
     assert (s["group_t_ns"] == -1).all()
     assert (s["counter"] == -1).all()
     assert int(s["n_delayed"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "words"),
+    [
+        ("frame_crc", "BMS_Soc", "no end-to-end protection"),
+        ("received_counter_jump", "Checked", "no counter"),
+        ("frame_counter_frozen", "Checked", "no counter"),
+        ("received_data_id", "Checked", "no data id"),
+        ("frame_crc", "Counted", "no checksum"),
+    ],
+)
+def test_a_fault_of_a_protection_that_the_message_lacks_is_refused(name: str, target: str, words: str) -> None:
+    checked = PROTECTIONS[0]._replace(id=0x20, counter_length=0, before=())
+    counted = PROTECTIONS[0]._replace(id=0x21, algorithm=Algorithm.NONE)
+    arguments = {"steps": 2.0, "data_id": 3.0}
+    with pytest.raises(InputError, match=f"{name} on {target}: .*{words}"):
+        catalogue.params(
+            [Spec(name, target, 1, 0, -1, arguments)],
+            TABLE,
+            MESSAGES | {"Checked": 0x20, "Counted": 0x21},
+            [*PROTECTIONS, checked, counted],
+            5,
+        )

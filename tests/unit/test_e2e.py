@@ -121,6 +121,16 @@ def test_more_protected_messages_than_a_table_holds_are_refused():
         e2e.table([LINE] * 65)
 
 
+def test_records_without_a_table_are_as_many_as_wanted_and_each_its_own():
+    lines = [LINE._replace(id=identifier, data_id=identifier) for identifier in range(100)]
+    made = e2e.configs(lines)
+    assert len(made) == 100
+    assert [int(e2e.crc_of(frame(), made[i])) for i in (0, 99)] == [
+        int(e2e.crc_of(frame(), config(lines[i]))) for i in (0, 99)
+    ]
+    assert int(made[99]["id"]) == 99
+
+
 def test_the_bench_file_protects_with_profile_1a_numbers_and_no_data_id_twice():
     lines = load_bus("dbc/bench.quantities.yaml").e2e.lines()
     assert [line.id for line in lines] == [0x0F0, 0x100, 0x101, 0x105, 0x110]
