@@ -135,6 +135,9 @@ QUANTITIES: tuple[Line, ...] = (
     Line("reported.software_version", "1", "identity", timed="each"),
     Line("reported.calibration_version", "1", "identity", timed="each"),
     Line("reported.frames_bad", "1", "safety frames refused by CRC or counter since the run began", timed="each"),
+    # restbus: what became of the messages the bench sends for other nodes. Writer: restbus.
+    Line("restbus.suppressed", "1", "messages held back: the bench file says so, or another node sends them"),
+    Line("restbus.heard", "1", "frames of the bench's own messages heard from other nodes since the run began"),
     # twin: what should be, from measured current. Writer: twin.
     Line("twin.cell_voltage", "V", "predicted cell voltage at the measurement's instant", CELL),
     Line("twin.soc", "1", "state of charge estimate"),

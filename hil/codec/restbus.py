@@ -1,108 +1,100 @@
-"""The rest of the bus: frames the bench sends in the place of the vehicle, cyclic, with counter and CRC.
+"""The rest of the bus: which messages the bench sends in the place of real nodes, planned from the DBC and its companions.
 
-A message is due at phase, phase + period, ...; the tick that reaches or passes that instant sends it, once, so that a
-tick never sends a burst. Values come from ``command.*`` and are rounded to the nearest raw number (halves to even)
-and held inside the range the DBC declares for the signal, else inside what its bits hold.
+``params`` lowers a bus to arrays; ``step``, ``hear`` and ``trigger`` are what a tick calls (``hil.codec.restbus_step``).
 """
 
 import math
-from dataclasses import replace
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 
-from hil.codec import bits, e2e, layout
+from hil.codec import e2e, layout
 from hil.codec.database import Database, Message, Signal
 from hil.codec.decode import misread, wanted
-from hil.codec.e2e import E2eTable
-from hil.codec.layout import MESSAGES, SIGNALS, Layout
+from hil.codec.encode import limits
 from hil.codec.mapping import E2e, Line, Quantities
-from hil.errors import InputError, Problem
+from hil.codec.restbus_step import (
+    FLOAT,
+    RANGES,
+    TURNS,
+    WHOLE,
+    WIDE,
+    RestbusParams,
+    RestbusState,
+    Rule,
+    Source,
+    hear,
+    step,
+    trigger,
+)
+from hil.codec.sending import NOTHING, Cycle, Send, Sending, load_of, pages, phases, sending
+from hil.errors import InputError, Problem, nearest
 from hil.image import Quantity, Table
-from hil.kernel import F64, I32, I64, Floats, Ints, Ints32, Rows, kernel, view, zeros
-from hil.tick import FRAMES, FrameBits, Frames, Node
+from hil.kernel import Rows, view, zeros
 
-SENT = int(FrameBits.SENT)
-BENCH = int(Node.BENCH)
+__all__ = [
+    "RestbusParams",
+    "RestbusState",
+    "Rules",
+    "WhenHeard",
+    "hear",
+    "limits",
+    "params",
+    "phases_of",
+    "sent_messages",
+    "step",
+    "suppressions",
+    "trigger",
+]
 
-
-class Source:
-    """Where one listed signal comes from: raw = ((row[column] - shift) / scale - offset) / factor."""
-
-    column: I32  # -1 = the signal stays 0 (counter and CRC are written by the protection)
-    factor: F64
-    offset: F64
-    scale: F64
-    shift: F64
-    low: I64  # raw limits
-    high: I64
-    otherwise: I64  # raw number while the quantity is unknown
-
-
-class RestbusParams:
-    """The sending side of a bus, lowered to arrays."""
-
-    layout: Layout
-    source: Annotated[Rows[Source], SIGNALS]
-    period_ns: Annotated[Ints, MESSAGES]
-    phase_ns: Annotated[Ints, MESSAGES]
-    protection: Annotated[Ints32, MESSAGES]  # index in ``e2e``, -1 = none
-    e2e: E2eTable
+Sources = Mapping[tuple[str, str], Line]
 
 
-class RestbusState:
-    """What the sender remembers; all zero at the start."""
+class WhenHeard(StrEnum):
+    """What the bench does about a message of its own that it hears from another node."""
 
-    cycle: Annotated[Ints, MESSAGES]  # number of the next cycle to send
-    counter: Annotated[Ints, MESSAGES]  # counter of the next frame
-
-
-@kernel
-def _raw(source: Source, row: Floats) -> int:
-    value = row[source.column]
-    if np.isnan(value):
-        return source.otherwise
-    scaled = ((value - source.shift) / source.scale - source.offset) / source.factor
-    if scaled <= source.low:
-        return source.low
-    if scaled >= source.high:
-        return source.high
-    return int(np.rint(scaled))
+    SUPPRESS = "suppress"  # stops sending it for the rest of the run
+    RESUME = "resume"  # stops, and sends again after ``resume_after`` silent cycles
+    IGNORE = "ignore"  # sends on; the frames are counted all the same
 
 
-@kernel
-def _send(s: RestbusState, p: RestbusParams, message: int, t_ns: int, row: Floats, tx: Frames) -> None:
-    if tx.n >= FRAMES:
-        tx.lost += 1
-        return
-    frame = tx.slot[tx.n]
-    layout.begin(p.layout, message, frame)
-    frame.t_ns = t_ns
-    frame.bits |= SENT
-    frame.source = BENCH
-    group = p.layout.group0[message]
-    first = p.layout.group_first[group]
-    for signal in range(first, first + p.layout.group_count[group]):
-        source = p.source[signal]
-        if source.column >= 0:
-            cut = p.layout.cut[signal]
-            bits.pack(frame.payload, cut.start, cut.width, cut.big, _raw(source, row))
-    guard = p.protection[message]
-    if guard >= 0:
-        config = p.e2e.config[guard]
-        e2e.protect(frame, config, s.counter[message])
-        s.counter[message] = e2e.next_counter(s.counter[message], config)
-    tx.n += 1
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a bench file says about the rest of the bus.
+
+    ``suppress`` names messages or identifiers never sent; ``cycles`` gives messages a cycle time, ns, that the DBC has not
+    or has otherwise.
+    """
+
+    senders: tuple[str, ...] = ("Bench",)
+    suppress: tuple[str | int, ...] = ()
+    when_heard: WhenHeard = WhenHeard.SUPPRESS
+    resume_after: int = 5
+    cycles: Mapping[str, int] = field(default_factory=dict)
 
 
-@kernel
-def step(s: RestbusState, p: RestbusParams, t_ns: int, row: Floats, tx: Frames) -> None:
-    """Append the frames that are due at ``t_ns`` to ``tx``; a full list counts them as lost."""
-    for message in range(p.layout.n_messages):
-        due_ns = p.phase_ns[message] + s.cycle[message] * p.period_ns[message]
-        if t_ns >= due_ns:
-            s.cycle[message] = (t_ns - p.phase_ns[message]) // p.period_ns[message] + 1
-            _send(s, p, message, t_ns, row, tx)
+def sent_messages(db: Database, rules: Rules = Rules()) -> list[Message]:
+    """The messages the nodes of ``rules`` send, with their cycles, in the order that is their number.
+
+    Raises:
+        InputError: no such node; a cycle for a message that is not sent.
+    """
+    problems = [
+        Problem(f"no node {name!r}", str(db.path), expected=", ".join(db.nodes), nearest=nearest(name, db.nodes) or "")
+        for name in rules.senders
+        if name not in db.nodes
+    ]
+    found = [m for m in db.messages if set(m.senders) & set(rules.senders)]
+    names = [m.name for m in found]
+    for name in rules.cycles:
+        if name not in names:
+            what = f"cycles: no message {name} that is sent here"
+            problems.append(Problem(what, str(db.path), nearest=nearest(name, names) or ""))
+    if problems:
+        raise InputError(problems)
+    return [replace(m, cycle_ns=rules.cycles.get(m.name, m.cycle_ns)) for m in found]
 
 
 def params(
@@ -110,55 +102,111 @@ def params(
     quantities: Quantities,
     protected: E2e,
     table: Table,
-    sender: str = "Bench",
     tick_ns: int | None = None,
+    rules: Rules = Rules(),
 ) -> Rows[RestbusParams]:
-    """Plan every message that ``sender`` sends.
+    """Plan every message that the nodes of ``rules`` send; without ``tick_ns`` no phases are chosen.
 
     Raises:
-        InputError: no such node; a message is not cyclic, is multiplexed, or is due more often than a tick of
-            ``tick_ns`` comes; a signal is mapped to no ``command.*`` quantity or is another node's; more than fits.
+        InputError: no such node, message or identifier; a send type is not understood or lacks its time; a cycle is
+            shorter than a tick of ``tick_ns``; a signal is mapped to no ``command.*`` quantity or is another node's;
+            more than fits.
     """
-    if sender not in db.nodes:
-        raise InputError(Problem(f"no node {sender!r}", str(db.path), expected=", ".join(db.nodes)))
-    messages = [m for m in db.messages if sender in m.senders]
+    messages = sent_messages(db, rules)
+    never = _suppressed(messages, rules, db)
     by_signal = {(line.message.name, line.signal.name): line for line in quantities.transmit}
-    _refuse(messages, by_signal, quantities, table, tick_ns)
+    _refuse(messages, by_signal, quantities, table)
+    plans = _planned(messages, never, db, tick_ns)
     made = zeros(RestbusParams)
     record = view(made)
-    stripped = [replace(m, signals=tuple(s for s in m.signals if (m.name, s.name) in by_signal)) for m in messages]
-    listed = layout.fill_layout(record.layout, stripped)
-    record.source["column"] = -1
-    for index, (_, message, signal) in enumerate(listed):
-        _fill_source(record.source[index], by_signal[message.name, signal.name], signal, table)
+    listed = layout.fill_layout(record.layout, messages)
+    record.stop_when_heard = int(rules.when_heard != WhenHeard.IGNORE)
+    record.column_suppressed, record.column_heard = _column(table, "suppressed"), _column(table, "heard")
     e2e.fill_table(record.e2e, protected.lines())
     names = [name for name, _ in protected.protections]
-    record.protection[:] = -1
-    for index, message in enumerate(messages):
-        record.period_ns[index] = message.cycle_ns or 0
-        if message.name in names:
-            record.protection[index] = names.index(message.name)
+    chosen = phases_of(messages, plans, tick_ns)
+    at = _Room()
+    for index, (message, plan) in enumerate(zip(messages, plans, strict=True)):
+        rule = record.rule[index]
+        own = [i for i, (number, _, _) in enumerate(listed) if number == index]
+        rule.first, rule.count = own[0] if own else 0, len(own)
+        rule.protection = names.index(message.name) if message.name in names else -1
+        rule.never = int(message.name in never)
+        rule.phase_ns, rule.frames = chosen[index], max(1, message.frames_per_cycle)
+        _fill_times(rule, plan, rules)
+        signals = [listed[i][2] for i in own]
+        _fill_signals(record, rule, message, signals, plan, by_signal, table, at)
     return made
 
 
-def _refuse(
-    messages: list[Message],
-    by_signal: dict[tuple[str, str], Line],
-    quantities: Quantities,
-    table: Table,
-    tick_ns: int | None,
-) -> None:
+def _planned(messages: Sequence[Message], never: set[str], db: Database, tick_ns: int | None) -> list[Sending]:
+    """How each is sent; one that never is, is not asked."""
+    problems: list[Problem] = []
+    plans: list[Sending] = []
+    for m in messages:
+        plan = Sending(NOTHING, 0, 0, 0, 0, 0, {})
+        try:
+            plan = plan if m.name in never else sending(m)
+        except InputError as error:
+            problems += [replace(problem, path=str(db.path)) for problem in error.problems]
+        for cycle_ns in {plan.period_ns, plan.fast_ns} - {0}:
+            if tick_ns is not None and cycle_ns < tick_ns:
+                what = f"{m.name}: is due every {cycle_ns / 1e6:g} ms, a tick takes {tick_ns / 1e6:g} ms"
+                problems.append(Problem(what, str(db.path)))
+        plans.append(plan)
+    if problems:
+        raise InputError(problems)
+    return plans
+
+
+def _column(table: Table, name: str) -> int:
+    quantity = table.find(f"restbus.{name}")
+    return -1 if quantity is None else quantity.start
+
+
+def phases_of(messages: Sequence[Message], plans: Sequence[Sending], tick_ns: int | None) -> list[int]:
+    """The first due instant of each message, ns; chosen to spread the load over the ticks where the DBC gives none."""
+    out = [m.start_delay_ns for m in messages]
+    cyclic = [i for i, plan in enumerate(plans) if plan.period_ns]
+    if tick_ns is None or not cyclic:
+        return out
+    cycles = [Cycle(plans[i].period_ns, load_of(messages[i]), messages[i].start_delay_ns) for i in cyclic]
+    for i, phase_ns in zip(cyclic, phases(cycles, tick_ns), strict=True):
+        out[i] = phase_ns
+    return out
+
+
+def suppressions(states: Rows[RestbusState], messages: Sequence[Message], rules: Rules = Rules()) -> list[str]:
+    """One sentence for each message the bench holds back as its state stands, for the end of a run."""
+    s = np.asarray(states)[0]
+    out = []
+    for index, message in enumerate(messages):
+        held = f"{int(s['held'][index])} frames held back"
+        if message.name in rules.suppress or message.id in rules.suppress:
+            out.append(f"{message.name}: suppressed by the bench file, {held}")
+        elif s["silent"][index]:
+            t_s = int(s["heard_ns"][index]) * 1e-9
+            out.append(f"{message.name}: another node sends it, last heard at {t_s:.3f} s, {held}")
+    return out
+
+
+def _suppressed(messages: Sequence[Message], rules: Rules, db: Database) -> set[str]:
+    names, problems = set(), []
+    for wanted_one in rules.suppress:
+        found = {m.name for m in messages if wanted_one in (m.name, m.id)}
+        names |= found
+        if not found:
+            shown = wanted_one if isinstance(wanted_one, str) else f"0x{wanted_one:X}"
+            close = nearest(str(wanted_one), (m.name for m in messages)) or ""
+            problems.append(Problem(f"suppress: no message {shown} that is sent here", str(db.path), nearest=close))
+    if problems:
+        raise InputError(problems)
+    return names
+
+
+def _refuse(messages: Sequence[Message], by_signal: Sources, quantities: Quantities, table: Table) -> None:
     problems: list[Problem] = []
     own = {m.name for m in messages}
-    path = str(quantities.document.path)
-    for m in messages:
-        if m.cycle_ns is None:
-            problems.append(Problem(f"{m.name}: has no cycle time", path, expected="GenMsgCycleTime above 0"))
-        elif tick_ns is not None and m.cycle_ns < tick_ns:
-            what = f"{m.name}: is due every {m.cycle_ns / 1e6:g} ms, a tick takes {tick_ns / 1e6:g} ms"
-            problems.append(Problem(what, path))
-        if m.selector is not None:
-            problems.append(Problem(f"{m.name}: multiplexed messages are not sent", path))
     for line in by_signal.values():
         quantity = wanted(line.quantity, "command.", table)
         found = [quantity] if isinstance(quantity, Problem) else [Problem(text) for text in misread(line, quantity)]
@@ -166,28 +214,127 @@ def _refuse(
             found.append(Problem(f"{line.quantity} has {quantity.count} elements, no {line.index}"))
         if line.message.name not in own:
             found.append(Problem(f"{line.message.name}: is sent by {', '.join(line.message.senders)}"))
+        if line.signal.is_float and line.signal.length not in (32, 64):
+            found.append(Problem(f"{line.message.name}.{line.signal.name}: floats of 16 bits are not sent"))
         at = quantities.document.place(line.at)
+        path = str(quantities.document.path)
         problems += [replace(problem, path=path, line=at.line, column=at.column) for problem in found]
     if problems:
         raise InputError(problems)
 
 
-def _fill_source(source: Source, line: Line, signal: Signal, table: Table) -> None:
-    quantity = table.find(line.quantity)
-    if quantity is None:
-        raise InputError(f"no quantity {line.quantity!r}")
-    source.column = quantity.start + (line.index or 0)
-    source.factor, source.offset = signal.factor, signal.offset
-    source.scale, source.shift = line.scale, line.offset
-    source.low, source.high = limits(signal)
-    source.otherwise = line.otherwise
+def _fill_times(rule: Rule, plan: Sending, rules: Rules) -> None:
+    rule.send, rule.repetitions = int(plan.send & ~Send.IF_TIMED), plan.repetitions
+    rule.period_ns, rule.fast_ns, rule.repeat_ns = plan.period_ns, plan.fast_ns, plan.repeat_ns
+    rule.delay_ns = plan.delay_ns
+    if rules.when_heard == WhenHeard.RESUME:
+        rule.resume_ns = rules.resume_after * (plan.period_ns or plan.fast_ns)
 
 
-def limits(signal: Signal) -> tuple[int, int]:
-    """Raw limits: the declared physical range, never beyond what the bits hold; nothing declared: the bits'."""
+class _Room:
+    """Next free place of the shared lists."""
+
+    def __init__(self) -> None:
+        self.ranges = 0
+        self.turns = 0
+
+    def take(self, what: str, count: int) -> int:
+        """First of ``count`` places. Raises InputError when they do not fit."""
+        most = {"ranges": RANGES, "turns": TURNS}[what]
+        first: int = getattr(self, what)
+        if first + count > most:
+            raise InputError(f"{first + count} multiplexer {what} of sent messages, a plan holds {most}")
+        setattr(self, what, first + count)
+        return first
+
+
+def _fill_signals(
+    record: RestbusParams,
+    rule: Rule,
+    message: Message,
+    signals: Sequence[Signal],
+    plan: Sending,
+    by_signal: Sources,
+    table: Table,
+    at: _Room,
+) -> None:
+    driven = [s.name for s in signals if (message.name, s.name) in by_signal]
+    turns = pages(message, driven)
+    turning = sorted({name for page in turns for name in page})
+    rule.pages, rule.page_width = len(turns), len(turning)
+    rule.page_first = at.take("turns", len(turns) * len(turning))
+    for number, page in enumerate(turns):
+        for place, name in enumerate(turning):
+            record.page_value[rule.page_first + number * len(turning) + place] = page.get(name, 0)
+    places = {s.name: rule.first + i for i, s in enumerate(signals)}
+    for signal in signals:
+        source = record.source[places[signal.name]]
+        _fill_source(source, by_signal.get((message.name, signal.name)), signal, table)
+        source.turn = turning.index(signal.name) if signal.name in turning else -1
+        source.home = _home(signal, message, turns)
+        if source.column >= 0:
+            source.send = int(plan.signals.get(signal.name, NOTHING))
+        source.above = -1
+        if signal.mux_signal:
+            source.above, source.range_count = places[signal.mux_signal], len(signal.mux_ranges)
+            source.range_first = at.take("ranges", len(signal.mux_ranges))
+            for k, (low, high) in enumerate(signal.mux_ranges, source.range_first):
+                record.range_low[k], record.range_high[k] = low, high
+
+
+def _home(signal: Signal, message: Message, turns: Sequence[dict[str, int]]) -> int:
+    """First page whose values bring the signal, as far as they turn."""
+    for number, page in enumerate(turns):
+        at: Signal | None = signal
+        while at is not None and at.mux_signal:
+            value = page.get(at.mux_signal)
+            if value is not None and not at.brought_by(value):
+                break
+            at = message.signal(at.mux_signal)
+        else:
+            return number
+    return 0
+
+
+def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table) -> None:
+    start = _pattern(signal, signal.start_value or 0.0)
+    source.column, source.otherwise, source.inactive = -1, start, start
+    source.kind = FLOAT if signal.is_float else WIDE if signal.length == 64 and not signal.signed else WHOLE
+    source.factor = source.scale = 1.0
+    if line is not None:
+        quantity = table.find(line.quantity)
+        if quantity is None:
+            raise InputError(f"no quantity {line.quantity!r}")
+        source.column = quantity.start + (line.index or 0)
+        source.factor, source.offset = signal.factor, signal.offset
+        source.scale, source.shift = line.scale, line.offset
+        source.otherwise = line.otherwise
+        if signal.is_float:
+            source.low, source.high = _float_limits(signal)
+        else:
+            low, high = limits(signal)
+            source.low, source.high = low, high
+            source.lowest, source.highest = _folded(low), _folded(high)
+    source.start = start if signal.start_value is not None else source.otherwise
+
+
+def _pattern(signal: Signal, raw: float) -> int:
+    """A start value as the raw number that ``hil.codec.bits`` packs."""
+    if signal.is_float:
+        kinds = {16: (np.float16, np.uint16), 32: (np.float32, np.uint32), 64: (np.float64, np.int64)}
+        value, as_int = kinds[signal.length]
+        return int(np.array([raw], value).view(as_int)[0])
     low, high = signal.raw_range
+    return _folded(min(max(int(raw), low), high))
+
+
+def _folded(raw: int) -> int:
+    """An unsigned number of 64 bits as the int64 of the same bits."""
+    return raw - (1 << 64) if raw >= 1 << 63 else raw
+
+
+def _float_limits(signal: Signal) -> tuple[float, float]:
     if signal.minimum is None or signal.maximum is None or signal.minimum >= signal.maximum:
-        return low, high
-    ends = sorted((x - signal.offset) / signal.factor for x in (signal.minimum, signal.maximum))
-    slack = 1e-6  # decimal ranges such as 655.34 / 0.02 do not divide exactly
-    return max(low, math.ceil(ends[0] - slack)), min(high, math.floor(ends[1] + slack))
+        return -math.inf, math.inf
+    low, high = sorted((x - signal.offset) / signal.factor for x in (signal.minimum, signal.maximum))
+    return low, high

@@ -89,6 +89,8 @@ class Fault(Strict):
     probability: Ratio | None = None
     delay: str | None = None
     bit: int | None = None
+    steps: int | None = None
+    data_id: int | None = None
 
 
 class Wait(Strict):
@@ -191,6 +193,18 @@ class ChannelUncertainty(Strict):
     time: Duration = 0
 
 
+class RestbusFile(Strict):
+    """What the bench sends in the place of real nodes (docs/reference/restbus.md)."""
+
+    senders: tuple[str, ...] = Field(("Bench",), description="nodes of the DBC whose messages the bench sends")
+    suppress: tuple[str | int, ...] = Field((), description="messages never sent, by name or identifier")
+    when_heard: Literal["suppress", "resume", "ignore"] = Field(
+        "suppress", description="when another node sends one of them: stop, stop until it is silent, or send on"
+    )
+    resume_after: Annotated[int, Field(ge=1)] = Field(5, description="silent cycles before it is sent again")
+    cycles: dict[str, Duration] = Field(default_factory=dict, description="cycle times the DBC does not have")
+
+
 class BenchFile(Strict):
     """A bench file: what is plugged in."""
 
@@ -202,6 +216,7 @@ class BenchFile(Strict):
     bit_rate: int = 500_000
     overrun: Literal["judge", "record"] = "record"
     dut: DutFile = DutFile()
+    restbus: RestbusFile = RestbusFile()
     faults: tuple[Literal["receive", "plant", "stimulus", "transmit"], ...] = Field(
         ("receive", "plant", "stimulus", "transmit"),
         description="injection points this bench can reach; compared with a scenario's needs",

@@ -60,7 +60,7 @@ def test_a_message_goes_out_at_its_period_whatever_the_tick():
 
 def test_a_phase_moves_the_first_frame():
     sender = Sender()
-    sender.p[0]["phase_ns"][0] = 3 * MS
+    sender.p[0]["rule"][0]["phase_ns"] = 3 * MS
     assert [t for t in range(25) if len(sender.step(t))] == [3, 13, 23]
 
 
@@ -98,13 +98,18 @@ def test_what_cannot_be_sent_is_refused():
     bus = mapping.load_bus("dbc/bench.quantities.yaml")
     with pytest.raises(InputError, match=r"due every 10 ms, a tick takes 20 ms"):
         Sender(tick_ns=20 * MS)
-    with pytest.raises(InputError, match="no node 'Bensh'"):
-        Sender(sender="Bensh")
+    with pytest.raises(InputError, match=r"no node 'Bensh'.*did you mean 'Bench'"):
+        Sender(rules=restbus.Rules(senders=("Bensh",)))
     uncyclic = replace(bus.db, messages=tuple(replace(m, cycle_ns=None) for m in bus.db.messages))
     with pytest.raises(InputError, match="VEH_Request: has no cycle time"):
         Sender(replace(bus, db=uncyclic))
-    with pytest.raises(InputError, match="multiplexed messages are not sent"):
-        Sender(sender="BMS")
+    with pytest.raises(InputError, match="VEH_Request: is sent by Bench"):
+        Sender(rules=restbus.Rules(senders=("BMS",)))
+
+
+def test_the_vehicle_request_keeps_its_phase_when_phases_are_chosen():
+    for tick_ms in (1, 2, 10):
+        assert int(Sender(tick_ns=tick_ms * MS).p[0]["rule"][0]["phase_ns"]) == 0
 
 
 def test_a_request_from_a_quantity_outside_command_is_refused_with_its_place(tmp_path: Path):

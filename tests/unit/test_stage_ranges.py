@@ -39,7 +39,7 @@ STAGES: dict[str, tuple[tuple[str, ...], Stage]] = {
     "compare": (("residual",), lambda s, p, link, t, row: compare.step(s["compare"], p["compare"], t, row)),
     "plan": (("command",), lambda s, p, link, t, row: plan.step(p["plan"], row)),
     "faults": (("command",), lambda s, p, link, t, row: points.on_columns(s["faults"], p["faults"], 2, t, row)),
-    "restbus": ((), lambda s, p, link, t, row: restbus.step(s["restbus"], p["restbus"], t, row, link["tx"])),
+    "restbus": (("restbus",), lambda s, p, link, t, row: restbus.step(s["restbus"], p["restbus"], t, row, link["tx"])),
     "safety": (("shown",), lambda s, p, link, t, row: safety.limit(s["safety"], p["safety"], t, row, link)),
     "checks": ((), lambda s, p, link, t, row: automaton.step(s["checks"], p["checks"], t, row)),
 }
