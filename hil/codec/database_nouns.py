@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hil.codec.database import Message, Signal
-from hil.codec.repair_messages import MessageText
-from hil.codec.repair_tables import merged
+from hil.codec.repair.messages import MessageText
+from hil.codec.repair.tables import merged
 
 _FD_LENGTHS = frozenset({12, 16, 20, 24, 32, 48, 64})  # ISO 11898-1: the lengths above 8 that a frame can have
 

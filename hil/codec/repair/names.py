@@ -5,7 +5,7 @@ import re
 from collections.abc import Container
 from decimal import Decimal, InvalidOperation
 
-from hil.codec.repair_scan import KEYWORDS
+from hil.codec.repair.scan import KEYWORDS
 
 EXTENDED = 1 << 31
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

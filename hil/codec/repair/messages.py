@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from hil.codec.repair_names import clean_id, clean_name, integer, number_text, quoted, unique
-from hil.codec.repair_scan import Notes, Statement
+from hil.codec.repair.names import clean_id, clean_name, integer, number_text, quoted, unique
+from hil.codec.repair.scan import Notes, Statement
 from hil.tick import PAYLOAD
 
 UNREAD = "a message that cannot be read; left out with its signals"

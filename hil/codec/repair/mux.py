@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from hil.codec.repair_messages import MessageText, SignalText
-from hil.codec.repair_scan import Notes
-from hil.codec.repair_tables import Tables, merged
+from hil.codec.repair.messages import MessageText, SignalText
+from hil.codec.repair.scan import Notes
+from hil.codec.repair.tables import Tables, merged
 
 Explicit = dict[str, tuple[int, SignalText, list[tuple[int, int]]]]  # signal -> offset, its multiplexer, ranges
 

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from hil.codec.repair_index import Index
-from hil.codec.repair_messages import MessageText, SignalText
-from hil.codec.repair_names import NUMBER, clean_name, integer, quoted
-from hil.codec.repair_scan import STRING, Notes, Statement
+from hil.codec.repair.index import Index
+from hil.codec.repair.messages import MessageText, SignalText
+from hil.codec.repair.names import NUMBER, clean_name, integer, quoted
+from hil.codec.repair.scan import STRING, Notes, Statement
 
 _CM = re.compile(
     r"CM_\s*(?:(?P<kind>BU_|EV_)\s+(?P<who>[^\s\"]+)|(?P<object>BO_|SG_)?\s*(?P<id>-?\d\w*)(?:\s+(?P<signal>[^\s\"]+))?)?"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hil.codec.repair_messages import MessageText, SignalText
-from hil.codec.repair_names import EXTENDED, clean_name, integer
-from hil.codec.repair_scan import Notes
+from hil.codec.repair.messages import MessageText, SignalText
+from hil.codec.repair.names import EXTENDED, clean_name, integer
+from hil.codec.repair.scan import Notes
 from hil.errors import nearest
 
 

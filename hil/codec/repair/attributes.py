@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
-from hil.codec.repair_index import Index
-from hil.codec.repair_names import clean_name, decimal, integer, number_text, quoted
-from hil.codec.repair_scan import STRING, Notes, Statement
+from hil.codec.repair.index import Index
+from hil.codec.repair.names import clean_name, decimal, integer, number_text, quoted
+from hil.codec.repair.scan import STRING, Notes, Statement
 
 _TYPES = ("INT", "HEX", "FLOAT", "STRING", "ENUM")
 _NUMBERS = ("INT", "HEX", "FLOAT")

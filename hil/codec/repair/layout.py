@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hil.codec.database import Message, Signal
-from hil.codec.repair_names import unique
+from hil.codec.repair.names import unique
 from hil.errors import Problem
 from hil.tick import PAYLOAD
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hil.codec import repair_mux
-from hil.codec.repair_attributes import Attributes
-from hil.codec.repair_index import Index
-from hil.codec.repair_messages import INDEPENDENT, UNREAD, MessageText, read_message, read_signal
-from hil.codec.repair_names import clean_name, integer
-from hil.codec.repair_scan import Notes, Statement, cut, tidy
-from hil.codec.repair_tables import Tables
+from hil.codec.repair import mux
+from hil.codec.repair.attributes import Attributes
+from hil.codec.repair.index import Index
+from hil.codec.repair.messages import INDEPENDENT, UNREAD, MessageText, read_message, read_signal
+from hil.codec.repair.names import clean_name, integer
+from hil.codec.repair.scan import Notes, Statement, cut, tidy
+from hil.codec.repair.tables import Tables
 from hil.errors import Problem
 
 # of the bus, its messages and signals they say nothing: not read, so nothing to repair
@@ -111,7 +111,7 @@ class _Pass:
             new = rewrite(statement) if rewrite else None
             if new:
                 made[statement.at] = new
-        repair_mux.resolve(self.messages.values(), tables, self.notes)
+        mux.resolve(self.messages.values(), tables, self.notes)
         kept = [s for s in statements if s.at in made]
         for statement in _messages_whole(kept):
             yield Line(self.notes.place(statement.at)[0], statement.kind, made[statement.at])
