@@ -149,7 +149,7 @@ def scaled(raw: int, kind: int, factor: float, offset: float) -> float:
         return float(np.int64(raw).view(np.float64)) * factor + offset
     if kind == FLOAT16:
         return half_float(raw) * factor + offset
-    if kind == WIDE_SIGNED or kind == WIDE_UNSIGNED:
+    if kind in (WIDE_SIGNED, WIDE_UNSIGNED):
         return wide(raw, kind == WIDE_SIGNED, factor, offset)
     whole_offset = whole_part(offset)
     return float(np.int64(raw) * np.int64(factor) + np.int64(whole_offset)) + (offset - whole_offset)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hil.codec import repair
+from hil.codec.database import Database, Message
+from hil.codec.database_nouns import make_message
 from hil.codec.repair import layout as repair_layout
 from hil.codec.repair import limits as repair_limits
 from hil.codec.repair import sym as repair_sym
-from hil.codec.database import Database, Message
-from hil.codec.database_nouns import make_message
 from hil.codec.repair.names import clean_name, unique
 from hil.errors import InputError, Problem
 from hil.tick import PAYLOAD

@@ -70,6 +70,7 @@ def reference(path: Path) -> Any:
 def of_cantools(read: Any) -> tuple[Any, ...]:
     conversion = getattr(read.conversion, "_conversion", read.conversion)
     whole = type(conversion).__name__ in ("IdentityConversion", "LinearIntegerConversion")
+    whole = whole or isinstance(conversion.scale, int)  # then the product is computed in whole numbers all the same
     mux = read.multiplexer_signal if read.multiplexer_ids else None
     return (
         (read.name, read.start, read.length, read.byte_order == "big_endian", read.is_signed),

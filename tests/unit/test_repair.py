@@ -139,9 +139,9 @@ def test_numbers_are_read_as_people_write_them(tmp_path, text, factor, offset):
 
 @pytest.mark.parametrize(
     ("scale", "valtype", "exact"),
-    [("2,3", "", True), ("2.0,-1", "", True), ("1,0", "", True), ("2,0.5", "", False), ("1,0", "SIG_VALTYPE_ 1 S : 1;", False)],
+    [("2,3", "", True), ("2.0,-1", "", True), ("1,0", "", True), ("2,0.5", "", True), ("2.0,0.5", "", False), ("1,0", "SIG_VALTYPE_ 1 S : 1;", False)],
 )  # fmt: skip
-def test_exact_says_that_scaling_is_done_in_whole_numbers(tmp_path, scale, valtype, exact):
+def test_exact_says_that_the_raw_number_is_multiplied_in_whole_numbers(tmp_path, scale, valtype, exact):
     db = load(tmp_path, f'BO_ 1 M: 8 A\n SG_ S : 0|32@1+ ({scale}) [0|0] "" B\n{valtype}\n')
     assert (db.messages[0].signals[0].exact, told(db)) == (exact, [])
 
