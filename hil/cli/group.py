@@ -1,0 +1,43 @@
+"""The group of commands, its errors and its exit codes."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hil import __version__
+from hil.errors import CellbenchError, ExitCode
+
+EXISTING = click.Path(path_type=Path)
+
+
+class Group(click.Group):
+    """Turns the project's errors into one clear line each and the right exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CellbenchError as error:
+            click.echo(f"hil: {error}".replace("\n", "\nhil: "), err=True)
+            ctx.exit(int(error.exit_code))
+        except KeyboardInterrupt:
+            click.echo("hil: interrupted; what was recorded is kept", err=True)
+            ctx.exit(int(ExitCode.INTERRUPTED))
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cellbench")
+def main() -> None:
+    """Cellbench: test a battery management system on a bench, or its virtual twin in virtual time.
+
+    \b
+    Examples:
+      hil run scenarios/cell_overvoltage.yaml
+      hil run scenarios/*.yaml --out results --json
+      hil check scenarios/*.yaml
+      hil judge results/record.mcap scenarios/cell_overvoltage.yaml
+
+    \b
+    Exit codes: 0 pass, 1 fail, 2 bad input, 3 not exercised or inconclusive, 4 bench error, 130 interrupted.
+    """

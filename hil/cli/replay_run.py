@@ -1,0 +1,356 @@
+"""``hil replay`` at work: target and pacer put together, progress shown, the report given."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hil.cli.replay_plan import Planned, marks_of, names_of, planned, seams_of, time_of
+from hil.errors import BenchError, ExitCode, InputError, Problem
+from hil.logs.trace import Trace, from_bytes
+from hil.logs.write import write_log
+from hil.replay.filters import parse_rules, wanted
+from hil.replay.lateness import Lateness
+from hil.replay.player import Ended, Player, Report
+from hil.replay.ports import KEY_EXTENDED, Answer, Pacer, StopAtBreak, Target, VirtualPacer
+from hil.replay.schedule import turns
+from hil.replay.source import Source, load_source
+from hil.replay.targets import CandumpText, Collecting, Nowhere, Spread
+
+POLL_S = 0.001
+SHOWN_EVERY_NS = 100_000_000
+
+
+class Interrupt:
+    """Ctrl-C: the first one asks for a clean stop, the second one, or one at a question, ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.at_once = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        """The signal."""
+        if self.asked or self.at_once:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def stop(self) -> bool:
+        """A clean stop was asked for."""
+        return self.asked
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Installed meanwhile."""
+        before = signal.signal(signal.SIGINT, self)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+class Keyboard:
+    """Asks at the terminal: Enter goes one frame on while stepping, else on; c, s and q always mean the same."""
+
+    def __init__(self, interrupt: Interrupt, stepping: bool) -> None:
+        self._interrupt, self._stepping = interrupt, stepping
+
+    def ask(self, where: str) -> Answer:
+        """One line from standard input; its end quits."""
+        click.echo(
+            f"before {where}\n[Enter] {'step' if self._stepping else 'go on'}, s step, c go on, q quit: ",
+            err=True,
+            nl=False,
+        )
+        self._interrupt.at_once = True
+        try:
+            line = sys.stdin.readline()
+        finally:
+            self._interrupt.at_once = False
+        first = line.strip().lower()[:1]
+        if not line or first == "q":
+            return Answer.QUIT
+        step = first == "s" or (not first and self._stepping)
+        self._stepping = step
+        return Answer.STEP if step else Answer.CONTINUE
+
+
+def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
+    """Play; returns the exit code. Raises InputError and BenchError before the first frame is sent."""
+    check(chosen)
+    sources = [load_source(path) for path in logs]
+    made = planned(sources, chosen)
+    limit_ns = time_of(chosen, "late_limit")
+    interrupt, late = Interrupt(), Lateness(limit_ns)
+    kept: list[Trace] = []
+    base = _base(sources, made)
+    target = target_of(chosen, kept, base)
+    problem = ""
+    try:
+        with interrupt.watching():
+            report, granted = _play(made, target, chosen, late, interrupt)
+    finally:
+        try:
+            target.close()
+        except OSError as error:
+            problem = str(error)
+    notes = list(made.notes)
+    if chosen["out"] is not None and kept:
+        notes += [f"{chosen['out']}: {text}" for text in write_log(kept[0], chosen["out"])]
+    if problem:
+        raise BenchError(problem)
+    compared = _golden(kept, chosen)
+    code = exit_code(report, made, chosen, all(s.whole for s in sources), compared)
+    told = as_dict(report, made, sources, granted, notes, compared, code)
+    _tell(told, report, granted, notes, compared, chosen)
+    return code
+
+
+def check(chosen: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together. Raises InputError."""
+    where = [n for n in ("interface", "out", "to_stdout", "dry_run") if chosen[n]]
+    if len(where) != 1:
+        found = ", ".join(f"--{n.removeprefix('to_').replace('_', '-')}" for n in where) or "none"
+        raise InputError(Problem("where to", expected="one of --interface, --out, --stdout, --dry-run", found=found))
+    live = chosen["interface"] is not None
+    for name in ("suppress_live", "wait_for", "bitrate", "bus_option", "route", "channel"):
+        if chosen[name] and not live:
+            raise InputError(Problem(f"--{name.replace('_', '-')}", expected="--interface, a bus to send on"))
+    if live and not chosen["channel"]:
+        raise InputError(Problem("--interface", expected="--channel, such as can0 or /dev/ttyACM0"))
+    if chosen["late_limit"] and chosen["fast"] and not chosen["fit_bus"]:
+        raise InputError(Problem("--late-limit", expected="due times; --fast has none"))
+    if chosen["loop"].strip().lower() == "forever" and not (live or chosen["to_stdout"]):
+        raise InputError(Problem("--loop forever", expected="--interface or --stdout: this would never end"))
+    if chosen["golden"] is not None and not (chosen["out"] or chosen["dry_run"]):
+        raise InputError(Problem("--golden", expected="--out or --dry-run: what is compared is what would be sent"))
+    if chosen["update"] and chosen["golden"] is None:
+        raise InputError(Problem("--update", expected="--golden, the file to write"))
+
+
+def target_of(chosen: Mapping[str, Any], kept: list[Trace], base: tuple[int, bool]) -> Target:
+    """The target the options name; ``kept`` gets the trace of a target that collects."""
+    if chosen["interface"]:
+        return _buses(chosen)
+    if chosen["to_stdout"]:
+        return CandumpText(sys.stdout)
+    if chosen["out"] is not None or chosen["golden"] is not None:
+        return Collecting(kept.append, *base)
+    return Nowhere()
+
+
+def _buses(chosen: Mapping[str, Any]) -> Target:
+    from hil.hardware.canbus import PythonCanTarget
+
+    options = dict(_option(text) for text in chosen["bus_option"])
+    opened: dict[tuple[str, str], PythonCanTarget] = {}
+    by_channel: dict[int, Target] = {}
+    try:
+        key = (chosen["interface"], chosen["channel"])
+        opened[key] = PythonCanTarget(*key, chosen["bitrate"], options)
+        for text in chosen["route"]:
+            number, _, rest = text.partition("=")
+            interface, colon, channel = rest.partition(":")
+            if not (number.strip().isdecimal() and colon and channel):
+                raise InputError(Problem("--route", expected="LOG-CHANNEL=INTERFACE:CHANNEL", found=text))
+            there = (interface.strip(), channel.strip())
+            if there not in opened:
+                opened[there] = PythonCanTarget(*there, chosen["bitrate"], options)
+            by_channel[int(number)] = opened[there]
+    except (InputError, BenchError):
+        for target in opened.values():
+            target.close()
+        raise
+    first = opened[key]
+    return Spread(by_channel, first) if by_channel else first
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``name=value``, the value a number or true/false where it looks like one."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.isidentifier():
+        raise InputError(Problem("--bus-option", expected="name=value", found=text))
+    words: dict[str, Any] = {"true": True, "false": False}
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, words.get(value.lower(), value)
+
+
+def _base(sources: Sequence[Source], made: Planned) -> tuple[int, bool]:
+    """What is added to the times of a written log: the first log's own start, and whether that is a date."""
+    first = sources[0].trace
+    return (made.plans[0].zero_ns, True) if len(first) and first.absolute else (0, False)
+
+
+def _play(
+    made: Planned, target: Target, chosen: Mapping[str, Any], late: Lateness, interrupt: Interrupt
+) -> tuple[Report, str]:
+    """Play in the time that fits the target: the wall clock for a bus and a terminal, virtual time for the rest."""
+    from hil.hardware.pacer import PRIORITY, WallPacer, undisturbed
+
+    on_wall = chosen["interface"] is not None or chosen["to_stdout"]
+    pacer: Pacer = WallPacer() if on_wall else VirtualPacer()
+    seams = seams_of(made)
+    asked = chosen["step"] or (chosen["breakpoints"] and sys.stdin.isatty())
+    with _progress(made, chosen) as on_progress:
+        player = Player(
+            target,
+            pacer,
+            late,
+            chosen["suppress_live"],
+            time_of(chosen, "send_timeout") or 0,
+            marks_of(chosen, made.db),
+            Keyboard(interrupt, chosen["step"]) if asked else StopAtBreak(),
+            None if seams is None else seams.touch,
+            on_progress,
+            interrupt.stop,
+        )
+        if chosen["wait_for"]:
+            wait_for(chosen["wait_for"], target, made, interrupt.stop)
+        parts = turns(made.plans, made.loops, made.pause_ns)
+        if not on_wall:
+            return player.play(parts), "virtual time"
+        with undisturbed(None if chosen["no_realtime"] else PRIORITY) as granted:
+            return player.play(parts), granted
+
+
+def wait_for(text: str, target: Target, made: Planned, stop: Callable[[], bool]) -> None:
+    """Return when others have sent what ``text`` names, or a stop was asked for."""
+    rules = () if text.strip().lower() == "traffic" else parse_rules([text], made.db)
+    click.echo(f"waiting for {text}", err=True)
+    while not stop():
+        keys = list(target.heard())
+        ids, flags = [k & ~KEY_EXTENDED for k in keys], [int(bool(k & KEY_EXTENDED)) for k in keys]
+        if keys and wanted(from_bytes([0] * len(keys), ids, flags, [b""] * len(keys)), rules).any():
+            return
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def _progress(made: Planned, chosen: Mapping[str, Any]) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, nothing elsewhere. It is drawn in the waits only and ten times a second at most."""
+    if chosen["as_json"] or chosen["step"] or chosen["breakpoints"] or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    whole = None if made.loops is None else made.loops * sum(len(p.due_ns) for p in made.plans)
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("replay", total=whole)
+        shown = [-SHOWN_EVERY_NS]
+
+        def on_progress(t_ns: int, sent: int) -> None:
+            if t_ns - shown[0] >= SHOWN_EVERY_NS:
+                shown[0] = t_ns
+                bar.update(task, completed=sent, refresh=True)
+
+        yield on_progress
+
+
+def _golden(kept: list[Trace], chosen: Mapping[str, Any]) -> Any:
+    """The comparison with the golden log, or what was accepted; None without one."""
+    if chosen["golden"] is None:
+        return None
+    from hil.cli.replay_judge import against_golden
+
+    return against_golden(kept[0], chosen)
+
+
+def exit_code(report: Report, made: Planned, chosen: Mapping[str, Any], whole: bool, compared: Any) -> ExitCode:
+    """One code of all that may have gone wrong."""
+    codes = [ExitCode.PASS]
+    if report.ended is Ended.INTERRUPTED:
+        codes.append(ExitCode.INTERRUPTED)
+    if report.ended in (Ended.BREAKPOINT, Ended.QUIT) or report.planned == 0 or not whole:
+        codes.append(ExitCode.UNDECIDED)
+    if report.failed:
+        codes.append(ExitCode.BENCH)
+    if not report.lateness.within:
+        codes.append(ExitCode.FAIL)
+    if compared is not None:
+        codes.append(compared.exit_code)
+    return ExitCode.combine(codes)
+
+
+def as_dict(
+    report: Report,
+    made: Planned,
+    sources: Sequence[Source],
+    granted: str,
+    notes: Sequence[str],
+    compared: Any,
+    code: ExitCode,
+) -> dict[str, Any]:
+    """The report for JSON."""
+    return {
+        "exit": int(code),
+        "ended": report.ended.value,
+        "where": report.where,
+        "logs": names_of(sources),
+        "planned": report.planned,
+        "sent": report.sent,
+        "suppressed": report.suppressed,
+        "failed": report.failed,
+        "unsent": report.unsent,
+        "left_out": report.left_out,
+        "added": report.added,
+        "rewritten": made.rewritten,
+        "corrupted": made.corrupted,
+        "retries": report.retries,
+        "heard_ids": report.heard,
+        "turns": report.turns,
+        "duration_s": report.duration_ns / 1e9,
+        "scheduling": granted,
+        "lateness": report.lateness.as_dict() if has_times(made) else None,
+        "golden": None if compared is None else compared.as_dict(),
+        "notes": list(notes),
+    }
+
+
+def has_times(made: Planned) -> bool:
+    """False when everything is sent as fast as possible: then nothing can be late."""
+    return made.timing.gap_ns != 0 or made.timing.fit is not None
+
+
+def _tell(
+    told: Mapping[str, Any],
+    report: Report,
+    granted: str,
+    notes: Sequence[str],
+    compared: Any,
+    chosen: Mapping[str, Any],
+) -> None:
+    if chosen["as_json"]:
+        click.echo(json.dumps(told, indent=1), err=chosen["to_stdout"])
+        return
+
+    def say(text: str) -> None:
+        click.echo(text, err=chosen["to_stdout"])
+
+    say(
+        f"{report.ended.value}: {report.sent} of {report.planned} frames sent in {report.duration_ns / 1e9:.3f} s ({granted})"
+    )
+    if report.where:
+        say(f"  before {report.where}")
+    for name in ("suppressed", "failed", "left_out"):
+        for reason, n in told[name].items():
+            say(f"  {name.replace('_', ' ')}: {n} ({reason})")
+    for name in ("unsent", "added", "rewritten", "corrupted", "retries"):
+        if told[name]:
+            say(f"  {name}: {told[name]}")
+    late = told["lateness"]
+    if late is not None and late["frames"]:
+        shares = ", ".join(f"{k.replace('_', '.')} {late[f'{k}_us']:g} us" for k in ("p50", "p99", "p99_9", "max"))
+        limit = "" if late["limit_us"] is None else f", {late['over_limit']} frames over {late['limit_us']:g} us"
+        say(f"  late: {shares}{limit}")
+    for line in [*notes, *([] if compared is None else compared.lines())]:
+        say(f"  {line}")
