@@ -134,6 +134,7 @@ QUANTITIES: tuple[Line, ...] = (
     Line("reported.hardware_version", "1", "identity", timed="each"),
     Line("reported.software_version", "1", "identity", timed="each"),
     Line("reported.calibration_version", "1", "identity", timed="each"),
+    Line("reported.messages_silent", "1", "protected messages not heard within their timeout, or ever", timed="each"),
     Line("reported.frames_bad", "1", "safety frames refused by CRC or counter since the run began", timed="each"),
     # restbus: what became of the messages the bench sends for other nodes. Writer: restbus.
     Line("restbus.suppressed", "1", "messages held back: the bench file says so, or another node sends them"),

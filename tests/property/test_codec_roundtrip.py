@@ -128,7 +128,7 @@ def test_random_unprotected_frames_become_the_physical_values_of_cantools_in_si(
     row, rx = np.full(COLUMNS, np.nan), zeros(Frames)
     rx[0]["n"] = 1
     framed(rx[0]["slot"][0], message, data)
-    decode.decode(zeros(decode.CodecState)[0], decode.params(bus.db, bus.quantities, bus.e2e, of)[0], rx[0], row)
+    decode.decode(zeros(decode.CodecState)[0], decode.params(bus.db, bus.quantities, bus.e2e, of)[0], 0, rx[0], row)
     si = {"%": 0.01, "kohm": 1000.0}
     physical = message.decode(data, decode_choices=False)
     raw_numbers = message.decode(data, decode_choices=False, scaling=False)

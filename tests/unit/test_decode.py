@@ -54,14 +54,15 @@ class Receiver:
         self.row = np.full(COLUMNS, np.nan)
         self.counters: dict[str, int] = {}
 
-    def tick(self, *frames: tuple[int, tuple[int, bytes]], bits: int = 0) -> None:
+    def tick(self, *frames: tuple[int, tuple[int, bytes]], bits: int = 0, t_ns: int | None = None) -> None:
         """Decode frames given as (end in ms, (identifier, data))."""
         rx = zeros(Frames)
         rx[0]["n"] = len(frames)
         for slot, (t_ms, (frame_id, data)) in zip(rx[0]["slot"], frames, strict=False):
             slot["t_ns"], slot["id"], slot["dlc"], slot["bits"] = round(t_ms * MS), frame_id, len(data), bits
             slot["payload"][: len(data)] = np.frombuffer(data, np.uint8)
-        decode.decode(self.s[0], self.p[0], rx[0], self.row)
+        now_ns = round(max((t_ms for t_ms, _ in frames), default=0.0) * MS) if t_ns is None else t_ns
+        decode.decode(self.s[0], self.p[0], now_ns, rx[0], self.row)
 
     def send(self, t_ms: float, name: str, **values: float) -> None:
         """One frame with the next counter."""
@@ -82,9 +83,9 @@ class Receiver:
 def test_nothing_is_known_before_the_first_frame():
     r = Receiver()
     r.tick()
-    q = r.table.find("reported.frames_bad")
+    counted = [r.table.find(name) for name in ("reported.messages_silent", "reported.frames_bad")]
     known = np.flatnonzero(~np.isnan(r.row))
-    assert list(known) == [q.start, q.time_start]
+    assert sorted(known) == sorted(at for q in counted for at in (q.start, q.time_start))
     assert r["reported.frames_bad"] == 0
 
 
@@ -308,9 +309,9 @@ def test_a_wrong_quantities_file_is_refused_with_the_reason(tmp_path, old, new, 
     [
         ("BMS_State:", "BMS_Stat:", "no message 'BMS_Stat'.*did you mean 'BMS_State'"),
         ("data_id: 0x1101", "data_id: 0x1100", "data id 0x1100 is also that of BMS_State"),
-        ("counter: Counter, max_delta: 3}\n  BMS_P", "counter: State, max_delta: 3}\n  BMS_P", "expected bits 8 to 11"),
+        ("counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P", "counter: State, max_delta: 3, timeout: 50 ms}\n  BMS_P", "expected bits 8 to 11"),
         ("profile: 1A, data_id: 0x1100", "profile: 1C, data_id: 0x1100", "no profile '1C'"),
-        ("crc: Crc, counter: Counter, max_delta: 3}\n  BMS_P", "crc: Ck, counter: Counter}\n  BMS_P", "no signal 'Ck'"),
+        ("crc: Crc, counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P", "crc: Ck, counter: Counter}\n  BMS_P", "no signal 'Ck'"),
         ("polynomial: 0x1D", "polynomial: 0x2F", "29"),
     ],
 )
@@ -321,3 +322,20 @@ def test_a_wrong_e2e_file_is_refused_with_the_reason(tmp_path, old, new, message
     (tmp_path / "bench.e2e.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         mapping.load_bus(path)
+
+
+def test_protected_messages_that_fall_silent_are_counted():
+    r = Receiver()
+    r.tick(t_ns=0)
+    assert r["reported.messages_silent"] == len(DATA_IDS)  # never heard
+    for name in DATA_IDS:
+        r.send(10, name)
+    assert (r["reported.messages_silent"], r.t("reported.messages_silent")) == (0, pytest.approx(0.01))
+    r.tick(t_ns=60 * MS)
+    assert r["reported.messages_silent"] == 0  # exactly as old as the timeout still counts
+    r.tick(t_ns=61 * MS)
+    assert (r["reported.messages_silent"], r.t("reported.messages_silent")) == (2, pytest.approx(0.061))
+    r.tick(t_ns=700 * MS)
+    assert r["reported.messages_silent"] == 4
+    r.send(710, "BMS_State")
+    assert r["reported.messages_silent"] == 3

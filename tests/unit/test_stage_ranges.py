@@ -25,7 +25,7 @@ TICKS = 450  # the prepared BMS is in NORMAL, contactors closed, frames of every
 Stage = Callable[[Any, Any, Any, int, Any], object]
 
 STAGES: dict[str, tuple[tuple[str, ...], Stage]] = {
-    "decode": (("reported",), lambda s, p, link, t, row: decode.decode(s["codec"], p["codec"], link["rx"], row)),
+    "decode": (("reported",), lambda s, p, link, t, row: decode.decode(s["codec"], p["codec"], t, link["rx"], row)),
     "observe": (("measured",), lambda s, p, link, t, row: observe.step(s["observe"], p["observe"], t, link, row)),
     "timeline": (("intent", "time"), lambda s, p, link, t, row: timeline.at(s["timeline"], p["timeline"], t, row)),
     "prepare": (("plant_in",), lambda s, p, link, t, row: pack.prepare(s["plant"], p["plant"], row)),

@@ -47,7 +47,7 @@ def one_tick(
     t_ns: int,
 ) -> int:
     """Decode the frames of tick ``k`` and send what is due."""
-    decode.decode(s[0].codec, p[0], rx[k], row)
+    decode.decode(s[0].codec, p[0], t_ns, rx[k], row)
     s[0].tx.n = 0
     restbus.step(s[0].restbus, q[0], t_ns, row, s[0].tx)
     return s[0].tx.n
