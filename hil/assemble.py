@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hil.plant import pack as plant
 from hil.ports import Bench, Clock
 from hil.records.writer import McapSink, Policy, ThreadedSink
 from hil.scenario import lowering
+from hil.scenario.bundle import packed
 from hil.scenario.cases import Case
 from hil.scenario.loader import Collector, Loaded, load
 from hil.scenario.schema import BenchFile
@@ -62,6 +64,16 @@ class Assembled:
     lowered: lowering.Lowered
     compiled: Compiled
     identity: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where a run is recorded, with which attachments and further metadata; ``threaded`` for real time."""
+
+    path: Path
+    attachments: dict[str, str]
+    threaded: bool = False
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def load_bench(path: Path | None) -> Plugged:
@@ -197,35 +209,41 @@ def scenario_files(roots: list[Path]) -> list[Path]:
 def assemble(
     loaded: Loaded, case: Case, plugged: Plugged, record: Path, clock: str, speed: float, defects: tuple[str, ...]
 ) -> Assembled:
-    """Build one run.
+    """Build one run on the virtual bench.
 
     Raises:
         InputError: the case or a defect name is wrong.
         BenchError: the record cannot be written.
     """
-    model, table = loaded.model, loaded.table
     lowered, checks = lower_case(loaded, case, plugged)
-    seed = model.seed
-    chosen = tuple(plugged.model.dut.defects) + defects
-    quantities = resolve(plugged.document, ("quantities",), plugged.model.quantities)
-    dut = ReferenceBms(loaded.limits, quantities, table.cells, table.temps, defects=chosen)
-    soc = model.given.soc if model.given.soc_in_memory is None else model.given.soc_in_memory
-    bench = _virtual(loaded, plugged, dut, dut.nvm_for(soc), seed)
-    fixed, states = _bench_half(loaded, plugged, lowered, checks, seed)
-    identity = dut.identity()
-    sink = _sink(loaded, case, plugged, record, checks, identity, clock)
+    bench = virtual_bench(loaded, plugged, defects)
+    log = Recording(record, packed(loaded, plugged.path, plugged.model, plugged.document), threaded=clock == "real")
+    return mount(loaded, case, plugged, lowered, checks, bench, _clock(clock, speed), log)
+
+
+def mount(
+    loaded: Loaded,
+    case: Case,
+    plugged: Plugged,
+    lowered: lowering.Lowered,
+    checks: Compiled,
+    bench: Bench,
+    clock: Clock,
+    recording: Recording,
+) -> Assembled:
+    """Put the bench half of one case before any bench: virtual, replayed or real.
+
+    Raises:
+        InputError: the files do not fit each other.
+        BenchError: the record cannot be written.
+    """
+    model = loaded.model
+    fixed, states = _bench_half(loaded, plugged, lowered, checks, model.seed)
+    identity = bench.identity()
+    sink = _sink(loaded, case, checks, identity, recording)
     # a bound for runs whose steps never end: preparation, steps, waits and the slowest reaction
     longest = model.given.within + (model.duration or _longest(lowered))
-    rig = engine.Rig(
-        states,
-        fixed,
-        quiet_link(),
-        model.tick,
-        longest,
-        bench,
-        _clock(clock, speed),
-        sink,
-    )
+    rig = engine.Rig(states, fixed, quiet_link(), model.tick, longest, bench, clock, sink)
     return Assembled(rig, sink, lowered, checks, identity)
 
 
@@ -240,7 +258,17 @@ def _clock(clock: str, speed: float) -> Clock:
     return RealClock(speed) if clock == "real" else VirtualClock()
 
 
-def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, seed: int) -> Bench:
+def virtual_bench(loaded: Loaded, plugged: Plugged, defects: tuple[str, ...] = ()) -> VirtualBench:
+    """The virtual bench with the reference BMS in it, its memory as the case's ``given`` says.
+
+    Raises:
+        InputError: a defect is unknown or a file does not fit.
+    """
+    model, seed = loaded.model, loaded.model.seed
+    chosen = tuple(plugged.model.dut.defects) + defects
+    quantities = resolve(plugged.document, ("quantities",), plugged.model.quantities)
+    dut = ReferenceBms(loaded.limits, quantities, loaded.table.cells, loaded.table.temps, defects=chosen)
+    soc = model.given.soc if model.given.soc_in_memory is None else model.given.soc_in_memory
     fixed = zeros(WorldParams)
     p = np.asarray(fixed)[0]
     phase_ns = plugged.model.dut.phase
@@ -253,7 +281,7 @@ def _virtual(loaded: Loaded, plugged: Plugged, dut: ReferenceBms, nvm: bytes, se
     p["instruments"] = np.asarray(instruments.params(loaded.table.cells, loaded.table.temps, seed, loaded.model.tick))[
         0
     ]
-    return VirtualBench(fixed, zeros(World), dut, nvm)
+    return VirtualBench(fixed, zeros(World), dut, dut.nvm_for(soc))
 
 
 def _bench_half(
@@ -275,7 +303,9 @@ def _bench_half(
         "plan": plan.params(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
         ),
-        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table),
+        "restbus": restbus.params(
+            wired.db, wired.quantities, wired.e2e, table, model.tick, restbus.Rules(**plugged.model.restbus.model_dump())
+        ),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
         ),
@@ -303,24 +333,16 @@ def _bench_half(
 
 
 def _sink(
-    loaded: Loaded,
-    case: Case,
-    plugged: Plugged,
-    record: Path,
-    checks: Compiled,
-    identity: dict[str, str],
-    clock: str,
+    loaded: Loaded, case: Case, checks: Compiled, identity: dict[str, str], recording: Recording
 ) -> McapSink | ThreadedSink:
-    db = plugged.bus.db
-    attachments = {
-        "scenario.yaml": loaded.path.read_text("utf-8"),
-        "bench.yaml": plugged.path.read_text("utf-8"),
-        "pack.yaml": loaded.pack_path.read_text("utf-8"),
-        "limits.yaml": loaded.limits_path.read_text("utf-8"),
-        "bench.dbc": Path(db.path).read_text("cp1252"),
-        "case.json": json.dumps(dataclasses.asdict(case)),
+    attachments = {**recording.attachments, "case.json": json.dumps(dataclasses.asdict(case))}
+    metadata = {
+        "dut": identity,
+        "versions": {"cellbench": hil.__version__},
+        "scenario": {"name": loaded.path.name},
+        **recording.metadata,
     }
-    metadata = {"dut": identity, "versions": {"cellbench": hil.__version__}, "scenario": {"name": loaded.path.name}}
     policy = Policy(loaded.model.record.every)
-    sink = McapSink(record, loaded.table, check_columns(checks, loaded.table), policy, attachments, metadata)
-    return ThreadedSink(sink) if clock == "real" else sink
+    columns = check_columns(checks, loaded.table)
+    sink = McapSink(recording.path, loaded.table, columns, policy, attachments, metadata)
+    return ThreadedSink(sink) if recording.threaded else sink

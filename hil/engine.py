@@ -89,16 +89,30 @@ def state(**rooms: Any) -> Rows[State]:
 
 
 @kernel
+def keep(link: Link) -> None:
+    """Keep what came in as it came, for the record: the stages change frames and poles in place."""
+    rx, heard = link.rx, link.heard.rx
+    heard.n, heard.lost = rx.n, rx.lost
+    for i in range(rx.n):
+        heard.slot[i] = rx.slot[i]  # type: ignore[index]  # arrays of records take a record as a value
+    poles, seen = link.poles, link.heard.poles
+    seen.n, seen.lost = poles.n, poles.lost
+    for i in range(poles.n):
+        seen.slot[i] = poles.slot[i]  # type: ignore[index]  # arrays of records take a record as a value
+
+
+@kernel
 def bench_half(states: Rows[State], fixed: Rows[Params], links: Rows[Link], k: int, late_ns: int) -> int:
     """One tick of the bench at ``k * dt_ns``; returns the bits TRIPPED, STEPPED, DECIDED."""
     s, p, link = states[0], fixed[0], links[0]
     t_ns = k * p.dt_ns
     row = s.row
+    keep(link)
     row[p.col_time_run] = t_ns * 1e-9
     row[p.col_time_lateness] = late_ns * 1e-9
     row[p.col_time_frames_lost] = link.rx.lost
     points.on_frames(s.faults, p.faults, RECEIVE, t_ns, link.rx)
-    decode.decode(s.codec, p.codec, link.rx, row)
+    decode.decode(s.codec, p.codec, t_ns, link.rx, row)
     observe.step(s.observe, p.observe, t_ns, link, row)
     stepped = timeline.at(s.timeline, p.timeline, t_ns, row)
     points.schedule(s.faults, p.faults, s.timeline.group_t_ns)
@@ -110,6 +124,7 @@ def bench_half(states: Rows[State], fixed: Rows[Params], links: Rows[Link], k: i
     plan.step(p.plan, row)
     points.on_columns(s.faults, p.faults, STIMULUS, t_ns, row)
     link.tx.n = 0
+    restbus.hear(s.restbus, p.restbus, link.rx)
     restbus.step(s.restbus, p.restbus, t_ns, row, link.tx)
     points.on_frames(s.faults, p.faults, TRANSMIT, t_ns, link.tx)
     tripped = safety.limit(s.safety, p.safety, t_ns, row, link)

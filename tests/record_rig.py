@@ -48,6 +48,7 @@ def fill_link(links: Any, tick: int) -> None:
     tx["slot"]["t_ns"][0], tx["slot"]["id"][0], tx["slot"]["dlc"][0] = tick * TICK_NS, 0x18FF50E5, 3
     tx["slot"]["bits"][0], tx["slot"]["source"][0] = 1, 0
     tx["slot"]["payload"][0][:3] = (1, 2, tick % 256)
+    link["heard"]["rx"] = rx
 
 
 def verdict(name: str = "OV-3", status: str = "PASS") -> dict[str, Any]:

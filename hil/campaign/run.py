@@ -32,6 +32,8 @@ CODES = {
     "INCONCLUSIVE": ExitCode.UNDECIDED,
 }
 
+ENDED, FAILED = "end", "failed"  # kinds of the last event of a record
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -148,6 +150,13 @@ def run_case(
 ) -> tuple[dict[str, Any], Assembled, bool]:
     """One case: run it, judge it, finish its record; the bench's own failures become ERROR verdicts."""
     made = assemble(loaded, case, plugged, record, options.clock, options.speed, options.defects)
+    return run_made(made, loaded, case, on_progress)
+
+
+def run_made(
+    made: Assembled, loaded: Loaded, case: Case, on_progress: Callable[[int], None]
+) -> tuple[dict[str, Any], Assembled, bool]:
+    """Run what is assembled, judge it and finish its record; what went wrong is an event of the record."""
     rig = dataclasses.replace(made.rig, on_progress=on_progress)
     failure = ""
     ended: Run | None = None
@@ -157,6 +166,8 @@ def run_case(
         failure = str(error)
     if ended is not None and ended.ending is Ending.TRIPPED:
         failure = trip_text(rig.states)
+    if ended is None:
+        made.sink.event(0, FAILED, failure)
     t_end_s = (ended.t_end_ns if ended is not None else 0) * 1e-9
     checks_state = np.asarray(rig.states)["checks"]
     verdicts = results(checks_state, made.compiled, t_end_s, failure)
@@ -165,7 +176,7 @@ def run_case(
         checks.append(_expired(rig, loaded, t_end_s))
     if ended is not None:
         _tell_steps(made, ended.t_end_ns)
-        made.sink.event(ended.t_end_ns, "end", ended.ending.value)
+        made.sink.event(ended.t_end_ns, ENDED, ended.ending.value)
     made.sink.verdicts(round(t_end_s * 1e9), checks)
     made.sink.close()
     summary = {
@@ -283,4 +294,4 @@ def write_results(
     (options.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
-__all__ = ["Options", "Outcome", "Screen", "Status", "check_dict", "run_all", "run_case"]
+__all__ = ["Options", "Outcome", "Screen", "Status", "check_dict", "run_all", "run_case", "run_made"]

@@ -12,8 +12,36 @@ from numpy.typing import NDArray
 
 from hil.errors import InputError, Problem
 from hil.image import Quantity, Table
-from hil.records.layout import CHECKS, EVENTS, FRAME, FRAMES, HEADER, RECOVERED, ROWS, SCHEMAS, VERDICTS
-from hil.records.scan import Scan, scan
+from hil.records.layout import (
+    AS_IT_IS,
+    CHECKS,
+    EDGE,
+    EVENTS,
+    FRAME,
+    FRAMES,
+    HEADER,
+    INPUTS,
+    MOST_STEPS,
+    RECOVERED,
+    ROWS,
+    SCALARS,
+    SCHEMAS,
+    VERDICTS,
+    WORDS,
+)
+from hil.records.scan import MAGIC, Scan, scan
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What came in, tick by tick: ``words`` (ticks, WORDS) as ``layout.take_inputs`` fills them, ``edges`` in their order.
+
+    ``readings`` (ticks, readings) is what the instruments read; no columns when the full rows of every tick have it.
+    """
+
+    words: NDArray[np.int64]
+    readings: NDArray[np.float64]
+    edges: NDArray[np.void]
 
 
 @dataclass(slots=True)
@@ -38,6 +66,7 @@ class Record:
     complete: bool = True
     digest: str = ""  # over rows, checks and frames, as the writer makes it
     lost_bytes: int = 0  # bytes of the file that could not be trusted
+    inputs: Inputs | None = None  # None: made by a version that did not record them
 
     def column(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s and values of one column by its label (``shown.cell_voltage[3]``), at the best rate recorded.
@@ -59,6 +88,15 @@ def _table(text: str) -> tuple[Table, list[int]]:
     return Table(lines, raw["columns"], raw["recorded"], raw["cells"], raw["temps"]), list(raw["checks"])
 
 
+def is_record(path: Path) -> bool:
+    """True for a file that begins like a record, whatever its name; a missing or unreadable one is none."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def read(path: Path) -> Record:
     """Read a record into memory; of a damaged file, everything whose checksum is right.
 
@@ -77,6 +115,7 @@ def read(path: Path) -> Record:
         frames = np.frombuffer(b"".join(parts[FRAMES]), FRAME)
         events = [json.loads(e) for e in parts[EVENTS]]
         verdicts = json.loads(parts[VERDICTS][-1]) if parts[VERDICTS] else []
+        inputs = _inputs(parts[INPUTS], table)
     except (KeyError, TypeError, ValueError, struct.error) as error:
         raise InputError(Problem("a record of another layout", str(path), found=str(error)[:80])) from error
     return Record(
@@ -95,6 +134,7 @@ def read(path: Path) -> Record:
         found.finished and RECOVERED not in found.metadata,
         _digest(found),
         found.lost_bytes,
+        inputs,
     )
 
 
@@ -119,6 +159,46 @@ def _digest(found: Scan) -> str:
             if names[message.channel_id] in (ROWS, CHECKS, FRAMES):
                 digest.update(message.data)
     return digest.hexdigest()
+
+
+def _inputs(parts: list[bytes], table: Table) -> Inputs | None:
+    if not parts:
+        return None
+    words, readings, edges = [], [], []
+    for part in parts:
+        _, n, width, wide, n_edges = HEADER.unpack_from(part)
+        if width != WORDS:
+            raise ValueError(f"{width} words a tick in {INPUTS}")
+        at = HEADER.size
+        words.append(np.frombuffer(part, "<i8", n * width, at).reshape(n, width))
+        at += words[-1].nbytes
+        values, at = _readings(part, at, n, wide, table)
+        readings.append(values)
+        edges.append(np.frombuffer(part, EDGE, n_edges, at))
+    return Inputs(np.concatenate(words), np.concatenate(readings), np.concatenate(edges))
+
+
+def _readings(part: bytes, at: int, n: int, wide: int, table: Table) -> tuple[NDArray[np.float64], int]:
+    """Readings from changes in steps, and where they end."""
+    if not wide:
+        return np.empty((n, 0)), at
+    steps = np.repeat(np.frombuffer(part, "<f8", 3, at), (table.cells, table.temps, len(SCALARS)))
+    changes = np.frombuffer(part, "<i2", n * wide, at + 24).reshape(n, wide)
+    at += 24 + changes.nbytes
+    as_it_is = changes == AS_IT_IS
+    count = int(as_it_is.sum())
+    kept = np.frombuffer(part, "<f8", count, at)
+    begins = whole_steps(kept[:wide], steps)
+    values: NDArray[np.float64] = (np.cumsum(np.where(as_it_is, 0, changes), axis=0, dtype=np.int64) + begins) * steps
+    values[as_it_is] = kept
+    return values, at + 8 * count
+
+
+def whole_steps(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many steps each value is, 0 where that is no whole number (see ``layout.take_readings``)."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        numbers = np.rint(values * (1.0 / steps))
+        return np.where((numbers * steps == values) & (np.abs(numbers) <= MOST_STEPS), numbers, 0.0)
 
 
 def _blocks(parts: list[bytes], columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -14,19 +14,24 @@ from mcap.writer import CompressionType, Writer
 from numpy.typing import NDArray
 
 from hil.errors import BenchError
-from hil.image import Table
+from hil.image import Table, bind
 from hil.kernel import Floats, Rows, zeros
 from hil.records.layout import (
     BLOCK,
     CHECKS,
+    EDGE,
     EVENTS,
     FRAME,
     FRAMES,
     HEADER,
+    INPUTS,
     NARROW,
     ROWS,
+    SCALARS,
     SCHEMAS,
+    STEPS,
     VERDICTS,
+    WORDS,
     Block,
     collect,
 )
@@ -119,6 +124,9 @@ class McapSink:
         self._blocks = zeros(Block)
         block = np.asarray(self._blocks)[0]
         block["recorded"], block["n_narrow"] = table.recorded, len(check_columns)
+        block["n_cells"], block["n_temps"] = table.cells, table.temps
+        block["readings"] = 0 if policy.every == 1 else table.cells + table.temps + len(SCALARS)
+        bind(block, table)
         block["column"][: len(check_columns)] = check_columns
         files = {"quantities.json": table_json(table, check_columns), **attachments}
         self._writer, self._topics = start_file(
@@ -168,6 +176,7 @@ class McapSink:
             for name in FRAME.names or ():
                 packed[name] = block["frame"][name][:n_frames]
             self._message(FRAMES, int(times[0]), packed.tobytes())
+        self._inputs(block, n)
         block["n"] = block["n_frames"] = 0
         if self._pending_bytes >= FLUSH_BYTES:
             self._flush()
@@ -175,6 +184,19 @@ class McapSink:
     def _block(self, topic: str, times: Any, values: Any) -> None:
         header = HEADER.pack(int(times[0]), len(times), values.shape[1], 0, 0)
         self._message(topic, int(times[0]), header + times.tobytes() + values.tobytes())
+
+    def _inputs(self, block: Any, n: int) -> None:
+        """One block of ``inputs``; the changes of readings begin anew with the next."""
+        readings, edges = int(block["readings"]), int(block["n_edges"])
+        t0_ns = int(block["t_ns"][0])
+        parts = [block["word"][: n * WORDS]]
+        if readings:
+            parts += [np.array(STEPS), block["change"][: n * readings], block["as_it_is"][: int(block["n_as_it_is"])]]
+        parts.append(block["edge"][:edges].astype(EDGE))
+        header = HEADER.pack(t0_ns, n, WORDS, readings, edges)
+        self._message(INPUTS, t0_ns, header + b"".join(part.tobytes() for part in parts))
+        block["last"][:] = 0.0
+        block["n_as_it_is"] = block["n_edges"] = 0
 
     def _message(self, topic: str, t_ns: int, content: bytes) -> None:
         if self._closed and self._file.closed:

@@ -124,3 +124,92 @@ def test_the_writer_thread_writes_the_same_record_as_the_plain_sink(tmp_path: Pa
     sink.close()
     assert sink.overflowed == 0 and sink.digest() == wanted.digest()
     assert (tmp_path / "a.mcap").read_bytes() == (tmp_path / "b.mcap").read_bytes()
+
+
+def test_a_frame_that_a_receive_fault_altered_is_kept_as_heard_and_as_seen(tmp_path: Path) -> None:
+    """Lost: one struct with LOST. Altered: the original with LOST, then what the bench saw with FAULT. Late: FAULT alone."""
+    sink = rig.write(tmp_path / "r.mcap", 0, close=False)
+    links = zeros(Link)
+    rig.fill_link(links, 1)
+    link = np.asarray(links)[0]
+    heard, rx = link["heard"]["rx"], link["rx"]
+    for frames in (heard, rx):
+        frames["slot"]["id"][:3], frames["slot"]["dlc"][:3] = (1, 2, 3), 2
+        frames["n"] = 3
+    heard["slot"]["payload"][:3] = rx["slot"]["payload"][:3]
+    rx["slot"]["bits"][0] |= FrameBits.LOST
+    rx["slot"]["payload"][1][1] ^= 0x40
+    rx["slot"]["id"][3], rx["slot"]["dlc"][3], rx["n"] = 9, 0, 4  # a late one comes
+    sink.put(rig.TICK_NS, rig.row(1), links)
+    sink.close()
+    frames = read(tmp_path / "r.mcap").frames
+    lost, fault = int(FrameBits.LOST), int(FrameBits.FAULT)
+    told = [(int(f["id"]), int(f["bits"]) & (lost | fault)) for f in frames if not f["bits"] & FrameBits.SENT]
+    assert told == [(1, lost), (2, lost), (2, fault), (3, 0), (9, fault)]
+    assert frames["payload"][2][1] == frames["payload"][1][1] ^ 0x40
+
+
+def test_the_inputs_of_a_tick_come_back(tmp_path: Path) -> None:
+    sink = rig.write(tmp_path / "r.mcap", 0, Policy(every=10), close=False)
+    links = zeros(Link)
+    link = np.asarray(links)[0]
+    table = rig.make_table()
+    lateness = table.labels().index("time.lateness")
+    for tick in range(70):
+        link["bleed"][:] = 0
+        link["bleed"][[0, tick % rig.CELLS]] = 1
+        link["coils"]["n"], link["heard"]["poles"]["n"] = tick % 2, 1
+        link["coils"]["slot"]["t_ns"][0], link["coils"]["slot"]["wire"][0] = tick * 10 + 1, 2
+        link["heard"]["poles"]["slot"]["t_ns"][0], link["heard"]["poles"]["slot"]["level"][0] = tick * 10 + 2, 1
+        link["heard"]["rx"]["lost"] = tick
+        link["instruments"]["cell_voltage_v"][:] = tick + 0.1
+        link["instruments"]["bus_load"] = tick + 0.7
+        row = rig.row(tick)
+        row[lateness] = (1000 + tick) * 1e-9
+        sink.put(tick * rig.TICK_NS, row, links)
+    sink.close()
+    inputs = read(tmp_path / "r.mcap").inputs
+    assert inputs is not None
+    assert inputs.words.shape == (70, 9)
+    assert inputs.words[69].tolist() == [69 * rig.TICK_NS, 1069, 69, 0, 1, 1, 1 | 1 << (69 % 12), 0, 0]
+    assert len(inputs.edges) == 70 + 35
+    assert [tuple(e) for e in inputs.edges[:3].tolist()] == [(2, 0, 1), (11, 2, 0), (12, 0, 1)]
+    assert inputs.readings.shape == (70, rig.CELLS + rig.TEMPS + 6)
+    assert inputs.readings[69, 0] == 69.1
+    assert inputs.readings[69, -1] == 69.7
+
+
+def test_more_frames_than_a_buffer_holds_cut_a_block_early_and_none_is_lost(tmp_path: Path) -> None:
+    sink = rig.write(tmp_path / "r.mcap", 0, close=False)
+    links = zeros(Link)
+    link = np.asarray(links)[0]
+    for frames in (link["rx"], link["heard"]["rx"], link["tx"]):
+        frames["n"] = len(frames["slot"])
+    for tick in range(40):
+        sink.put(tick * rig.TICK_NS, rig.row(tick), links)
+    sink.close()
+    assert sink.lost_frames() == 0
+    assert len(read(tmp_path / "r.mcap").frames) == 40 * 2 * len(link["tx"]["slot"])
+
+
+def test_readings_come_back_to_the_last_bit_whatever_they_are(tmp_path: Path) -> None:
+    """Whole steps, jumps beyond 16 bits, unknown, infinite, -0, tiny and anything in between; across block borders."""
+    sink = rig.write(tmp_path / "r.mcap", 0, Policy(every=10), close=False)
+    links = zeros(Link)
+    link = np.asarray(links)[0]
+    random = np.random.default_rng(5)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1e300, 3.3, 32767e-4, 32768e-4, -32768e-4])
+    expected = np.empty((150, rig.CELLS + 1))
+    for tick in range(150):
+        walk = np.rint(33000 + random.normal(0, 3, rig.CELLS)) * 1e-4
+        walk[:4] = random.choice(odd, 4)
+        walk[4] = random.normal()
+        link["instruments"]["cell_voltage_v"][: rig.CELLS] = expected[tick, :-1] = walk
+        link["instruments"]["bus_load"] = expected[tick, -1] = random.random()
+        sink.put(tick * rig.TICK_NS, rig.row(tick), links)
+    sink.close()
+    inputs = read(tmp_path / "r.mcap").inputs
+    assert inputs is not None
+    found = np.ascontiguousarray(inputs.readings[:, [*range(rig.CELLS), -1]])
+    same = found.view(np.int64) == expected.view(np.int64)
+    assert same.all(), expected[~same][:5]

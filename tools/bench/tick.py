@@ -69,7 +69,7 @@ def _receive(s: Rows[State], p: Rows[Params], links: Rows[Link], k: int) -> int:
 
 @kernel
 def _decode(s: Rows[State], p: Rows[Params], links: Rows[Link], k: int) -> int:
-    decode.decode(s[0].codec, p[0].codec, links[0].rx, s[0].row)
+    decode.decode(s[0].codec, p[0].codec, k * p[0].dt_ns, links[0].rx, s[0].row)
     return 0
 
 
@@ -118,6 +118,7 @@ def _plan(s: Rows[State], p: Rows[Params], links: Rows[Link], k: int) -> int:
 def _restbus(s: Rows[State], p: Rows[Params], links: Rows[Link], k: int) -> int:
     t_ns, link = k * p[0].dt_ns, links[0]
     link.tx.n = 0
+    restbus.hear(s[0].restbus, p[0].restbus, link.rx)
     restbus.step(s[0].restbus, p[0].restbus, t_ns, s[0].row, link.tx)
     points.on_frames(s[0].faults, p[0].faults, TRANSMIT, t_ns, link.tx)
     return 0
@@ -187,16 +188,17 @@ def by_stage(subject: Subject, ticks: int) -> tuple[dict[str, float], Any]:
     rig.bench.open()
     for k in range(ticks):
         t_ns = k * rig.dt_ns
+        began = perf_counter_ns()
         rig.bench.read(t_ns, rig.links)
+        dut_ns += perf_counter_ns() - began
         for i, (_, stage) in enumerate(calls):
             began = perf_counter_ns()
             stage(rig.states, rig.fixed, rig.links, k)
             spent[i] += perf_counter_ns() - began
-        began = perf_counter_ns()
         rig.bench.write(t_ns, rig.links)
-        between = perf_counter_ns()
+        began = perf_counter_ns()
         rig.sink.put(t_ns, row, rig.links)
-        dut_ns, sink_ns = dut_ns + between - began, sink_ns + perf_counter_ns() - between
+        sink_ns += perf_counter_ns() - began
     rig.bench.make_safe()
     rig.sink.close()
     cost = spent.pop()

@@ -1,0 +1,1 @@
+"""What touches the world: CAN interfaces and the wall clock that paces them."""
