@@ -13,13 +13,13 @@ from hil.codec.e2e_plan import Protection
 from hil.codec.mapping import E2e, load_e2e
 from hil.errors import InputError, Problem
 from hil.logs.trace import from_bytes
-from hil.replay.conditions import parse_condition, parse_trigger
+from hil.replay.conditions import breaks, parse_condition, parse_trigger
 from hil.replay.corrupt import break_protection, disturb, parse_broken, parse_chance
 from hil.replay.filters import Filter, Remap, parse_remap, parse_rules
 from hil.replay.player import Marks
 from hil.replay.ports import key_of, keys_of
 from hil.replay.rewrite import Seams, Span, mode_of, parse_change, parse_span, repair, rewrite
-from hil.replay.schedule import Cut, Part, Plan, Timing, plan
+from hil.replay.schedule import Cut, Plan, Timing, plan
 from hil.replay.source import Source
 from hil.replay.wire import BitRates
 from hil.tick import FrameBits
@@ -157,13 +157,7 @@ def marks_of(chosen: Mapping[str, Any], db: Database | None) -> Marks:
     if not conditions:
         return Marks(every=chosen["step"])
 
-    def where(part: Part) -> Any:
-        found = conditions[0].begins(part.plan.trace)
-        for condition in conditions[1:]:
-            found |= condition.begins(part.plan.trace)
-        return found
-
-    return Marks(where, chosen["step"])
+    return Marks(lambda part: breaks(conditions, part.plan.trace), chosen["step"])
 
 
 def seams_of(made: Planned) -> Seams | None:

@@ -16,7 +16,7 @@ from hil.codec.database import Database, Message, Signal
 from hil.codec.e2e import MESSAGES, E2eTable, find, protect, read_crc, table
 from hil.codec.e2e_crc import counter_of, crc_of
 from hil.codec.e2e_plan import Protection
-from hil.codec.encode import MODES, Encoder, Mode, is_brought, limits, value_in
+from hil.codec.encode import MODES, Encoder, Mode, is_brought, value_in
 from hil.codec.mapping import E2e
 from hil.codec.plan import reach_of
 from hil.errors import InputError, Problem
@@ -244,11 +244,3 @@ def mode_of(text: str) -> Mode:
     if text not in MODES:
         raise InputError(Problem("out of range", expected=", ".join(MODES), found=text))
     return text
-
-
-def reachable(change: Change) -> bool:
-    """False when a constant can never be encoded without leaving the signal's range."""
-    if change.operator != "=" or change.signal.is_float or not change.signal.factor:
-        return True
-    low, high = limits(change.signal)
-    return low <= round((change.value - change.signal.offset) / change.signal.factor) <= high

@@ -143,7 +143,7 @@ WORLD_ROOMS = (
     "hil/dashboard/",
     "hil/campaign/",
     "hil/clocks.py",
-    "hil/cli.py",
+    "hil/cli/",
 )
 WORLD_FILES = {"hil/records/writer.py": {"threading", "queue"}, "hil/pytest_plugin.py": set()}
 
