@@ -151,26 +151,12 @@ class Decoder:
         if self._rows.shape[1] < row0[-1]:
             self._rows = np.empty((2, row0[-1]), np.int64)
         t_ns, frame = self._rows[0, : row0[-1]], self._rows[1, : row0[-1]]
-        position = np.zeros(len(counts), np.int64)
+        source = bulk_columns.Source(trace.t_ns, trace.dlc, trace.at, trace.words)
+        out = bulk_columns.Output(row0, column0, np.zeros(len(counts), np.int64), t_ns, frame, self._values)
         short = start = 0
         for block, end in enumerate(ends[: -(-n // BLOCK)]):
-            short += bulk_columns.fill(
-                a,
-                trace.t_ns,
-                trace.dlc,
-                trace.at,
-                trace.words,
-                groups[start:end],
-                frames[start:end],
-                block * BLOCK,
-                row0,
-                column0,
-                position,
-                t_ns,
-                frame,
-                self._values,
-                self._scratch,
-            )
+            entries = bulk_columns.Entries(groups[start:end], frames[start:end])
+            short += bulk_columns.fill(a, source, entries, block * BLOCK, out, self._scratch)
             start = end
             if on_progress is not None:
                 on_progress(min(n, (block + 1) * BLOCK) / n)

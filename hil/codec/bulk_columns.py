@@ -30,6 +30,33 @@ class Scratch(NamedTuple):
     joined: U64s
 
 
+class Source(NamedTuple):
+    """What is read of a trace."""
+
+    t_ns: I64s
+    dlc: NDArray[np.uint8]
+    at: I64s
+    words: U64s
+
+
+class Entries(NamedTuple):
+    """Which group each frame of a block brings, frames counted from the block's first."""
+
+    group: NDArray[np.uint16]
+    frame: NDArray[np.uint16]
+
+
+class Output(NamedTuple):
+    """Where it goes; ``position`` is how many rows of each group are filled. The rest as in ``hil.codec.bulk.Decoded``."""
+
+    row0: I64s
+    column0: I64s
+    position: I64s
+    t_ns: I64s
+    frame: I64s
+    values: NDArray[np.float64]
+
+
 def scratch(plan: Plan, block: int) -> Scratch:
     """Room for blocks of ``block`` frames, at most 65536."""
     groups = len(plan.group_mux)
@@ -137,6 +164,16 @@ def _real(loaded: Any, left: int, right: int, kind: int, factor: float, offset: 
 
 
 @kernel
+def _rare(loaded: Any, left: int, right: int, kind: int, factor: float, offset: float, out: Any) -> None:
+    if kind in (WHOLE_SIGNED, WHOLE_UNSIGNED):
+        _whole(loaded, left, right, kind == WHOLE_SIGNED, factor, offset, out)
+    elif kind in (WIDE_SIGNED, WIDE_UNSIGNED):
+        _wide(loaded, left, right, kind == WIDE_SIGNED, factor, offset, out)
+    else:
+        _real(loaded, left, right, kind, factor, offset, out)
+
+
+@kernel
 def _join(words: Any, base: Any, word: int, inside: int, big: int, right: int, loaded: Any, joined: Any) -> None:
     """Signals that reach into the next word, moved to the top of a word."""
     last = np.uint64(len(words) - 1)
@@ -162,29 +199,15 @@ def _spoil(a: Arrays, dlc: Any, first: int, frames: Any, group: int, column0: An
 
 
 @kernel
-def fill(
-    a: Arrays,
-    t_ns: Any,
-    dlc: Any,
-    at: Any,
-    words: Any,
-    groups: Any,
-    group_frames: Any,
-    first: int,
-    row0: Any,
-    column0: Any,
-    position: Any,
-    out_t_ns: Any,
-    out_frame: Any,
-    values: Any,
-    s: Scratch,
-) -> int:
+def fill(a: Arrays, source: Source, entries: Entries, first: int, out: Output, s: Scratch) -> int:
     """Decode one block, its entries given, behind what stands at ``position``; returns how many were too short."""
     # plain local arrays: a tuple of arrays passed to a function costs more than the work of a short call
+    t_ns, dlc, at, words = source
+    row0, column0, position, out_t_ns, out_frame, values = out
     signal0, group_reach, group_mux = a.signal0, a.group_reach, a.group_mux
     word, left, right, big, kind, inside = a.word, a.left, a.right, a.big, a.kind, a.inside
     factor, offset, group_n, group_at, sorted_frame = a.factor, a.offset, s.group_n, s.group_at, s.sorted_frame
-    _sort(groups, group_frames, group_n, group_at, sorted_frame)
+    _sort(entries.group, entries.frame, group_n, group_at, sorted_frame)
     short = 0
     for group in range(len(group_n)):
         n = group_n[group]
@@ -192,31 +215,25 @@ def fill(
             continue
         frames = sorted_frame[group_at[group] - n : group_at[group]]
         base, loaded, joined = s.base[:n], s.word[:n], s.joined[:n]
-        here = position[group]
-        start = row0[group] + here
-        shortest = _gather(
-            first, frames, t_ns, dlc, at, out_t_ns[start : start + n], out_frame[start : start + n], base
-        )
+        here, start = position[group], row0[group] + position[group]
+        times, indexes = out_t_ns[start : start + n], out_frame[start : start + n]
+        shortest = _gather(first, frames, t_ns, dlc, at, times, indexes, base)
         at_word, at_big = -1, -1
         for signal in range(signal0[group], signal0[group + 1]):
             if word[signal] != at_word or big[signal] != at_big:
                 at_word, at_big = word[signal], big[signal]
                 _load(words, base, at_word, at_big, loaded)
-            out = values[column0[signal] + here : column0[signal] + here + n]
-            source, up, down, what = loaded, left[signal], right[signal], kind[signal]
+            column = values[column0[signal] + here : column0[signal] + here + n]
+            cut, up, down, what = loaded, left[signal], right[signal], kind[signal]
             if up < 0:
                 _join(words, base, at_word, inside[signal], at_big, down, loaded, joined)
-                source, up = joined, 0
+                cut, up = joined, 0
             if what == UNSIGNED:
-                _unsigned(source, up, down, factor[signal], offset[signal], out)
+                _unsigned(cut, up, down, factor[signal], offset[signal], column)
             elif what == SIGNED:
-                _signed(source, up, down, factor[signal], offset[signal], out)
-            elif what in (WHOLE_SIGNED, WHOLE_UNSIGNED):
-                _whole(source, up, down, what == WHOLE_SIGNED, factor[signal], offset[signal], out)
-            elif what in (WIDE_SIGNED, WIDE_UNSIGNED):
-                _wide(source, up, down, what == WIDE_SIGNED, factor[signal], offset[signal], out)
+                _signed(cut, up, down, factor[signal], offset[signal], column)
             else:
-                _real(source, up, down, what, factor[signal], offset[signal], out)
+                _rare(cut, up, down, what, factor[signal], offset[signal], column)
         if shortest < group_reach[group]:
             spoilt = _spoil(a, dlc, first, frames, group, column0, here, values)
             short += spoilt if group_mux[group] < 0 else 0  # a frame counts once, with what is always there
