@@ -101,4 +101,4 @@ def replay(logs: tuple[Path, ...], **chosen: Any) -> None:
     from hil.cli.replay_judge import judge, wants_judging
     from hil.cli.replay_run import run
 
-    sys.exit(int(judge(logs, chosen) if wants_judging(chosen) else run(logs, chosen)))
+    sys.exit(int(judge(logs, chosen) if wants_judging(logs, chosen) else run(logs, chosen)))

@@ -25,9 +25,17 @@ SENDING = (
 SPELLED = {"to_stdout": "stdout", "ids": "id", "changes": "set", "breakpoints": "break"}
 
 
-def wants_judging(chosen: Mapping[str, Any]) -> bool:
+def wants_judging(logs: Sequence[Path], chosen: Mapping[str, Any]) -> bool:
     """True when the log is not sent anywhere but judged, or given to the virtual BMS or the engine."""
-    return chosen["expect"] is not None or chosen["into"] is not None
+    return chosen["expect"] is not None or chosen["into"] is not None or _is_engine_run(logs, chosen)
+
+
+def _is_engine_run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> bool:
+    """A record with nowhere to go runs through the engine again."""
+    from hil.campaign.replaying import is_record
+
+    somewhere = any(chosen[name] for name in ("interface", "out", "to_stdout", "dry_run", "into", "expect"))
+    return not somewhere and len(logs) == 1 and is_record(logs[0])
 
 
 def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
@@ -42,7 +50,7 @@ def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
         raise InputError(Problem(option, expected="no --expect and no --into: the log is taken as it is"))
     if len(logs) != 1:
         raise InputError(Problem("--expect and --into", expected="one log", found=f"{len(logs)}"))
-    if chosen["into"] == "engine":
+    if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
         return _again(logs[0], chosen)
     return _judged(logs[0], chosen)
 

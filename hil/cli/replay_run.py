@@ -111,12 +111,15 @@ def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
     return code
 
 
+WHERE = "one of --interface, --out, --stdout, --dry-run, --expect, --into"
+
+
 def check(chosen: Mapping[str, Any]) -> None:
     """Refuse options that do not go together. Raises InputError."""
     where = [n for n in ("interface", "out", "to_stdout", "dry_run") if chosen[n]]
     if len(where) != 1:
         found = ", ".join(f"--{n.removeprefix('to_').replace('_', '-')}" for n in where) or "none"
-        raise InputError(Problem("where to", expected="one of --interface, --out, --stdout, --dry-run", found=found))
+        raise InputError(Problem("where to", expected=WHERE, found=found))
     live = chosen["interface"] is not None
     for name in ("suppress_live", "wait_for", "bitrate", "bus_option", "route", "channel"):
         if chosen[name] and not live:
