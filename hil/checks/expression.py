@@ -21,6 +21,7 @@ RELATIONS = ("<=", ">=", "==", "!=", "<", ">")
 _KEYWORDS = ("and", "or", "not")
 _MAX_CHARS = 2000
 _MAX_DEPTH = 40
+_MAX_TOKENS = 300  # a chain of operators is a tree as deep as it is long
 
 _UNIT = r"(?:%|[A-Za-zµμΩ\u2126°]+)(?:\^-?[1-4])?"
 _TOKEN = re.compile(
@@ -158,6 +159,11 @@ class _Parser:
 
     def whole(self) -> Node:
         """The one expression the text holds."""
+        if len(self.tokens) > _MAX_TOKENS:
+            at = self.tokens[_MAX_TOKENS].at
+            raise self.source.problem(
+                at, "the expression is too long", expected=f"at most {_MAX_TOKENS} words and signs"
+            )
         node = self._or()
         left = self.tokens[self.next]
         if left.kind == "end":

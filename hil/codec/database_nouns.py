@@ -11,6 +11,9 @@ from hil.codec.repair.tables import merged
 _FD_LENGTHS = frozenset({12, 16, 20, 24, 32, 48, 64})  # ISO 11898-1: the lengths above 8 that a frame can have
 
 
+WIDEST = 1 << 64  # no raw number reaches it
+
+
 def make_message(read: Any, info: MessageText | None) -> Message:
     """The noun of the library's message; ``info`` holds the multiplexing of a DBC, None: the library's own is taken."""
     attributes = _attributes(read)
@@ -103,7 +106,7 @@ def _signal(read: Any, info: MessageText | None) -> Signal:
         minimum=_finite(read.minimum),
         maximum=_finite(read.maximum),
         unit=read.unit or "",
-        labels=tuple((int(k), str(v)) for k, v in sorted((read.choices or {}).items())),
+        labels=tuple((int(k), str(v)) for k, v in sorted((read.choices or {}).items()) if abs(k) < WIDEST),
         comment=read.comment or "",
         selector=selector,
         mux_signal=mux_signal,

@@ -35,6 +35,7 @@ DAY_NS = 86_400 * SECOND_NS
 EPOCH_NS = 100_000_000 * SECOND_NS  # 1973: a log that counts from its own zero would have run three years
 LIMIT_NS = 1 << 62  # half of int64, so that differences of two times fit as well
 MOST_SKIPS = 100
+MOST_BYTES = 64
 LONGEST = 4096  # characters; a frame of 64 bytes with all its fields takes less than 500
 REPORT_EVERY = 8192  # lines between two reports of progress
 LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)  # payload of each CAN FD length code (ISO 11898-1)
@@ -100,9 +101,11 @@ class Rows:
             bits |= EXTENDED
         if length is None:
             length = len(payload)
+        if length < 0:
+            return f"a length of {str(length)[:20]}"
         if length > 8:
-            if length > 64:
-                return f"payload of {length} bytes"
+            if length > MOST_BYTES:
+                return f"payload of {str(length)[:20]} bytes"
             if not bits & REMOTE:
                 bits |= FD
         if not -LIMIT_NS < t_ns < LIMIT_NS:
@@ -252,6 +255,8 @@ def spaced_bytes(text: str) -> bytes:
 
 def hex_payload(text: str, length: int) -> bytes | None:
     """``length`` bytes from the front of ``text``, hex digits between spaces; None when fewer are there or one is wrong."""
+    if not 0 <= length <= MOST_BYTES:
+        return None
     end = length * 3 - 1
     if length and len(text) >= end and (len(text) == end or text[end].isspace()):
         try:
@@ -271,6 +276,8 @@ def hex_payload(text: str, length: int) -> bytes | None:
 
 def too_few(text: str, length: int) -> str:
     """The sentence for a payload that is shorter than announced or holds something that is no byte."""
+    if not 0 <= length <= MOST_BYTES:
+        return f"a length of {str(length)[:20]}"
     given = 0
     for token in text.split(None, length)[:length]:
         if token not in HEX:

@@ -99,7 +99,7 @@ def read_busmaster(content: bytes, on_progress: Progress = None) -> Log:
 
 MICROCHIP_HEADER = re.compile(r"\s*(?:Microchip|CAN BUS Analyzer)", re.ASCII | re.IGNORECASE)
 MICROCHIP = re.compile(
-    r"\s*(\d{1,16});\s*(RX|TX);\s*(?:0x)?([0-9A-Fa-f]{1,8})(x?);\s*(\d{1,2});?((?:\s*(?:0x)?[0-9A-Fa-f]{1,3}\s*;?){0,64})\s*;*\s*$",
+    r"\s*(\d{1,16});\s*(RX|TX);\s*(?:0x)?([0-9A-Fa-f]{1,8})(x?);\s*(\d{1,2});?((?:\s*(?:0x)?[0-9A-Fa-f]{1,3}\s*(?:;|$)){0,64})[\s;]*$",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -124,7 +124,8 @@ class _Microchip:
             bits = (EXTENDED if mark else 0) | (SENT if direction[0] in "Tt" else 0)
             return self.rows.add(int(time) * 1_000_000, int(name, 16), bits, payload)
         stripped = line.strip()
-        if stripped.startswith("//") or (not self.rows.t_ns and ";" not in stripped):
+        words = ";" not in stripped and stripped.isascii() and stripped.isprintable()
+        if stripped.startswith("//") or (not self.rows.t_ns and words):
             if stripped.startswith("Logging Started"):
                 self.rows.facts["start"] = stripped
             return ""
@@ -138,9 +139,10 @@ def read_microchip(content: bytes, on_progress: Progress = None) -> Log:
 
 PP2CAN_HEADER = re.compile(r"\s*CAN speed \d:", re.ASCII)
 PP2CAN = re.compile(
-    r"\s*([<>])\t\s*\d+\t\s*(\d{1,2}):(\d{2}):(\d{2})\.(\d{1,6})(?::[\d.,]+)?\t(\S+)\t(?:0x)?([0-9A-Fa-f]{1,8})\t([^\t]*)\t(\d{1,2})\t(.*?)\s*(?:p:(\d+))?\s*$",
+    r"\s*([<>])\t\s*\d+\t\s*(\d{1,2}):(\d{2}):(\d{2})\.(\d{1,6})(?::[\d.,]+)?\t(\S+)\t(?:0x)?([0-9A-Fa-f]{1,8})\t([^\t]*)\t(\d{1,2})\t(.*)$",
     re.ASCII,
 )
+_PORT = re.compile(r"p:(\d{1,3})\s*$", re.ASCII)
 
 
 class _Pp2can:
@@ -155,16 +157,18 @@ class _Pp2can:
 
     def take(self, line: str) -> str:
         if match := PP2CAN.match(line):
-            way, hours, minutes, seconds, part, kind, name, remote, code, rest, port = match.groups()
+            way, hours, minutes, seconds, part, kind, name, remote, code, rest = match.groups()
             t_ns, length = clock_ns(hours, minutes, seconds, part), int(code)
             bits = (EXTENDED if kind[:1] in "EeXx" else 0) | (SENT if way == "<" else 0)
-            channel = int(port) - 1 if port else 0
+            port = _PORT.search(rest)
+            channel = int(port[1]) - 1 if port else 0
             if remote.strip() not in ("", "0"):
                 return self.rows.add(t_ns, int(name, 16), bits | REMOTE, b"", channel, min(length, 8))
-            payload = hex_payload(rest, length)
-            return (
-                too_few(rest, length) if payload is None else self.rows.add(t_ns, int(name, 16), bits, payload, channel)
-            )
+            data = rest[: port.start()] if port else rest
+            payload = hex_payload(data, length)
+            if payload is None:
+                return too_few(data, length)
+            return self.rows.add(t_ns, int(name, 16), bits, payload, channel)
         if PP2CAN_HEADER.match(line):
             self.rows.facts["recorder"] = " ".join(line.split())
             return ""

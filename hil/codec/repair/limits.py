@@ -7,19 +7,24 @@ from hil.errors import Problem
 LARGEST = 9_999  # bits or bytes; a CAN FD frame has 512 bits
 MOST_IDS = 4_096  # messages made of one range of identifiers
 _TOO_LARGE = {
-    "kcd": re.compile(r"\b(?:length|offset|count)\s*=\s*[\"']\s*\+?(\d{5,})"),
+    "kcd": re.compile(r"\b(?:length|offset|count)\s*=\s*[\"']\s*\+?(\d[\d_]{4,})"),
     "sym": re.compile(
-        r"^(?:(?:Len|DLC)\s*=\s*|(?:Var|Mux)\s*=[^,\n]{0,300}?[ \t]|(?:Var|Mux)\s*=[^,\n]{0,300},[ \t]*|"
-        r"Sig\s*=\s*\S{1,300}[ \t]+)(\d{5,})\b",
-        re.MULTILINE,
+        # anywhere in a line: the library's grammar does not go by lines
+        r"(?:(?:Len|DLC)\s*=\s*|(?:Var|Mux)\s*=[^,\n]{0,300}?[ \t]|(?:Var|Mux)\s*=[^,\n]{0,300},[ \t]*|"
+        r"Sig\s*=\s*\S{1,300}[ \t]+)(\d{5,})",
     ),
-    "arxml": re.compile(r"<(?:LENGTH|FRAME-LENGTH|START-POSITION|BIT-LENGTH)>\s*\+?(\d{6,})"),
+    "arxml": re.compile(r"<(?:LENGTH|FRAME-LENGTH|START-POSITION|BIT-LENGTH)>\s*\+?(\d[\d_]{5,})"),
 }
-_ID_RANGE = re.compile(r"^ID\s*=\s*([0-9A-Fa-f]{1,8})h\s*-\s*([0-9A-Fa-f]{1,8})h", re.MULTILINE)
+# Would hide a number from the patterns above; no program writes a digit so. Entities of a file's own could hide it too.
+_WRITTEN_OUT = re.compile(r"&#(?:0*(?:4[89]|5[0-7]|95)|x0*(?:3[0-9]|5[fF]));|<!ENTITY\b")
+_ID_RANGE = re.compile(r"ID\s*=\s*([0-9A-Fa-f]{1,8})h\s*-\s*([0-9A-Fa-f]{1,8})h", re.MULTILINE)
 
 
 def too_large(text: str, kind: str, path: str) -> Problem | None:
     """The first length, place or range of identifiers that no CAN frame has; None when there is none."""
+    if kind != "sym" and (hidden := _WRITTEN_OUT.search(text)) is not None:
+        what = "a digit or letter written as a number of XML"
+        return Problem(what, path, *_place(text, hidden.start()), "the character itself", hidden[0][:40])
     found = _TOO_LARGE[kind].search(text)
     if found is not None:
         return Problem(
