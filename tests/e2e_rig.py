@@ -7,9 +7,9 @@ import numpy as np
 
 from hil.codec import e2e
 from hil.codec.database import Database, Message
-from hil.codec.e2e_file import Protected, protection
-from hil.codec.e2e_plan import Protection
-from hil.codec.e2e_profiles import BUILT_IN, Numbers
+from hil.codec.e2e.file import Protected, protection
+from hil.codec.e2e.plan import Protection
+from hil.codec.e2e.profiles import BUILT_IN, Numbers
 from hil.files.yaml12 import load_text
 from hil.kernel import view, zeros
 from hil.tick import Frame, FrameBits

@@ -20,7 +20,7 @@ from hil.checks.names import Scope
 from hil.checks.spec import Source
 from hil.cli import replay_plan
 from hil.codec import database
-from hil.codec.e2e_file import E2e, load_e2e
+from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
 from hil.errors import CellbenchError, InputError
 from hil.files import limits, load_document, pack

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hil.codec.database import Database, load
-from hil.codec.e2e_plan import Protection
+from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e, load_e2e
 from hil.errors import InputError, Problem
 from hil.logs.trace import from_bytes

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hil.codec import database
 from hil.codec.database import Database, Message, Signal
-from hil.codec.e2e_file import E2e, load_e2e
+from hil.codec.e2e.file import E2e, load_e2e
 from hil.errors import InputError, Problem
 from hil.files import Document, Duration, KeyPath, Strict, load_model, resolve
 

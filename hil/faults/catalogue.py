@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hil.codec.e2e import Protection, fill_table
-from hil.codec.e2e_crc import Algorithm
+from hil.codec.e2e.crc import Algorithm
 from hil.errors import InputError, Problem, nearest
 from hil.faults.points import ROWS, ColumnKind, FaultParams, FaultState, FrameKind, Point
 from hil.image import CONTACTORS, Table

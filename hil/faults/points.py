@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Annotated
 
 from hil.codec.e2e import E2eTable, counter_of
-from hil.codec.e2e_corrupt import Corruption, corrupt, remember, repeat
+from hil.codec.e2e.corrupt import Corruption, corrupt, remember, repeat
 from hil.kernel import F64, I64, Floats, Ints, Rows, kernel, uniform
 from hil.tick import GROUPS, Frame, FrameBits, Frames
 

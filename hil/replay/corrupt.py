@@ -9,9 +9,9 @@ import numpy as np
 
 from hil.codec.database import Database
 from hil.codec.e2e import E2eTable, table
-from hil.codec.e2e_corrupt import Corruption, corrupt
-from hil.codec.e2e_crc import counter_of
-from hil.codec.e2e_plan import Protection
+from hil.codec.e2e.corrupt import Corruption, corrupt
+from hil.codec.e2e.crc import counter_of
+from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e
 from hil.errors import InputError, Problem, nearest
 from hil.kernel import Floats, Rows, kernel, uniform

@@ -14,8 +14,8 @@ import numpy as np
 
 from hil.codec.database import Database, Message, Signal
 from hil.codec.e2e import MESSAGES, E2eTable, find, protect, read_crc, table
-from hil.codec.e2e_crc import counter_of, crc_of
-from hil.codec.e2e_plan import Protection
+from hil.codec.e2e.crc import counter_of, crc_of
+from hil.codec.e2e.plan import Protection
 from hil.codec.encode import MODES, Encoder, Mode, is_brought, value_in
 from hil.codec.mapping import E2e
 from hil.codec.plan import reach_of

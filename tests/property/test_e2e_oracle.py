@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hil.codec import e2e
 from hil.codec.e2e import E2eStatus
-from hil.codec.e2e_plan import Protection
-from hil.codec.e2e_profiles import BUILT_IN, Numbers
+from hil.codec.e2e.plan import Protection
+from hil.codec.e2e.profiles import BUILT_IN, Numbers
 
 OK, ERROR = int(E2eStatus.OK), int(E2eStatus.ERROR)
 MODES = {

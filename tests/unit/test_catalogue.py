@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hil.codec.e2e import Protection
-from hil.codec.e2e_crc import Algorithm
+from hil.codec.e2e.crc import Algorithm
 from hil.errors import InputError, Problem
 from hil.faults import catalogue
 from hil.faults.catalogue import KINDS, Spec, columns_of, kind_of

@@ -6,8 +6,8 @@ from e2e_rig import bytes_of, config, frame, line
 
 from hil.codec import e2e
 from hil.codec.e2e import E2eState, E2eStatus
-from hil.codec.e2e_corrupt import Corruption, corrupt, remember, repeat
-from hil.codec.e2e_plan import Protection
+from hil.codec.e2e.corrupt import Corruption, corrupt, remember, repeat
+from hil.codec.e2e.plan import Protection
 from hil.kernel import zeros
 
 BODY = bytes(range(0x30, 0x40))

@@ -7,10 +7,10 @@ from e2e_rig import bytes_of, config, database, frame, message
 
 from hil.codec import database as dbc
 from hil.codec import e2e
-from hil.codec.e2e_crc import Algorithm, Extra
-from hil.codec.e2e_file import E2e, load_e2e
-from hil.codec.e2e_plan import Place, refusals
-from hil.codec.e2e_profiles import BUILT_IN
+from hil.codec.e2e.crc import Algorithm, Extra
+from hil.codec.e2e.file import E2e, load_e2e
+from hil.codec.e2e.plan import Place, refusals
+from hil.codec.e2e.profiles import BUILT_IN
 from hil.errors import InputError
 
 BUS = """VERSION ""

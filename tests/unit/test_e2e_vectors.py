@@ -9,7 +9,7 @@ from e2e_rig import bytes_of, config, frame, judge, line, message, wanted
 
 from hil.codec import e2e
 from hil.codec.e2e import E2eState, E2eStatus
-from hil.codec.e2e_profiles import BUILT_IN
+from hil.codec.e2e.profiles import BUILT_IN
 from hil.kernel import zeros
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "e2e"

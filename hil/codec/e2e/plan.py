@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from hil.codec.e2e_crc import DATA_IDS, EXTRA, Algorithm, Extra
+from hil.codec.e2e.crc import DATA_IDS, EXTRA, Algorithm, Extra
 from hil.tick import PAYLOAD
 
 COUNTER_DEPENDENT = frozenset({Extra.ALTERNATING, Extra.LISTED})

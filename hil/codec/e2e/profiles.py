@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from hil.codec.e2e_crc import Algorithm, Extra
-from hil.codec.e2e_plan import Place
+from hil.codec.e2e.crc import Algorithm, Extra
+from hil.codec.e2e.plan import Place
 
 LOW, HIGH, THIRD, FOURTH = Extra.ID0, Extra.ID1, Extra.ID2, Extra.ID3
 

@@ -57,7 +57,7 @@ class Field:
 
 
 class E2eConfig:
-    """How one message is protected. Made by ``hil.codec.e2e_plan.fill_config``."""
+    """How one message is protected. Made by ``hil.codec.e2e.plan.fill_config``."""
 
     id: I32
     extended: I32

@@ -1,6 +1,6 @@
 """End-to-end protection of messages, on frames in place: counter and checksum out, judgement and supervision in.
 
-What a checksum runs over is in ``hil.codec.e2e_crc``; how a protection becomes a record in ``hil.codec.e2e_plan``.
+What a checksum runs over is in ``hil.codec.e2e.crc``; how a protection becomes a record in ``hil.codec.e2e.plan``.
 Source of states and counter rules: AUTOSAR "E2E Protocol Specification", profile check functions.
 """
 
@@ -11,8 +11,8 @@ from typing import Annotated
 import numpy as np
 
 from hil.codec import bits
-from hil.codec.e2e_crc import E2eConfig, Field, counter_of, covered, crc_of, plain_crc
-from hil.codec.e2e_plan import Place, Protection, fill_config
+from hil.codec.e2e.crc import E2eConfig, Field, counter_of, covered, crc_of, plain_crc
+from hil.codec.e2e.plan import Place, Protection, fill_config
 from hil.kernel import I32, I64, Rows, kernel, view, zeros
 from hil.tick import Frame, FrameBits
 
@@ -73,7 +73,7 @@ def fill_table(record: E2eTable, protections: Iterable[Protection]) -> None:
     """Write the protections into a table (a view of one record).
 
     Raises:
-        ValueError: more than ``MESSAGES``, or one that cannot be (``hil.codec.e2e_plan.refusals``).
+        ValueError: more than ``MESSAGES``, or one that cannot be (``hil.codec.e2e.plan.refusals``).
     """
     lines = list(protections)
     if len(lines) > MESSAGES:
@@ -94,7 +94,7 @@ def configs(protections: Iterable[Protection]) -> Rows[E2eConfig]:
     """One record for each protection, as many as there are: for those who look messages up themselves (replay).
 
     Raises:
-        ValueError: one cannot be (``hil.codec.e2e_plan.refusals``).
+        ValueError: one cannot be (``hil.codec.e2e.plan.refusals``).
     """
     lines = list(protections)
     made = zeros(E2eConfig, len(lines))

@@ -6,7 +6,7 @@ Used by the faults of a scenario and by the log player.
 from enum import IntEnum
 
 from hil.codec.e2e import protect, read_crc, write_crc, write_field
-from hil.codec.e2e_crc import E2eConfig, counter_of, crc_with
+from hil.codec.e2e.crc import E2eConfig, counter_of, crc_with
 from hil.kernel import kernel
 from hil.tick import Frame
 
