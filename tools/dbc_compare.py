@@ -86,7 +86,8 @@ def physical(raw: int, signal: Signal) -> float:
         kind = {16: np.float16, 32: np.float32, 64: np.float64}[signal.length]
         data = raw.to_bytes(signal.length // 8, "little")
         with np.errstate(all="ignore"):
-            return float(np.frombuffer(data, kind)[0].astype(np.float64) * signal.factor + signal.offset)
+            value = float(np.frombuffer(data, kind)[0])
+            return value if (signal.factor, signal.offset) == (1.0, 0.0) else value * signal.factor + signal.offset
     if signal.exact:
         whole = Fraction(raw) * Fraction(signal.factor)
         if signal.offset.is_integer():
@@ -150,8 +151,8 @@ def per_frame(decoded: Decoded, count: int) -> list[dict[str, float]]:
 
 
 def same(a: float, b: float) -> bool:
-    """Equal to the last bit; NaN is equal to NaN."""
-    return a == b or (math.isnan(a) and math.isnan(b))
+    """Equal to the last bit, the sign of zero too; NaN is equal to NaN."""
+    return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (math.isnan(a) and math.isnan(b))
 
 
 def compare(path: Path, frames: int = 40, seed: int = 1) -> Comparison:

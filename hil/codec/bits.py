@@ -23,6 +23,7 @@ FLOAT16, FLOAT32, FLOAT64 = int(Kind.FLOAT16), int(Kind.FLOAT32), int(Kind.FLOAT
 @kernel
 def unpack(payload: Bytes, start: int, length: int, big: int, signed: int) -> int:
     """The raw number of a signal of 1 to 64 bits."""
+    start, length = int(start), int(length)  # interpreted, narrow numpy integers would overflow
     value = 0
     got = 0
     byte = start >> 3
@@ -57,6 +58,7 @@ def unpack(payload: Bytes, start: int, length: int, big: int, signed: int) -> in
 @kernel
 def pack(payload: Bytes, start: int, length: int, big: int, raw: int) -> None:
     """Write the low ``length`` bits of ``raw``; all other bits of the payload stay as they are."""
+    start, length, raw = int(start), int(length), int(raw)
     left = length
     byte = start >> 3
     if big:
@@ -143,12 +145,14 @@ def scaled(raw: int, kind: int, factor: float, offset: float) -> float:
             half = ((folded >> np.int64(1)) & np.int64(0x7FFFFFFFFFFFFFFF)) | (folded & np.int64(1))
             value = float(half) * 2.0
         return value * factor + offset
-    if kind == FLOAT32:
-        return float(np.uint32(raw & 0xFFFFFFFF).view(np.float32)) * factor + offset
-    if kind == FLOAT64:
-        return float(np.int64(raw).view(np.float64)) * factor + offset
-    if kind == FLOAT16:
-        return half_float(raw) * factor + offset
+    if kind in (FLOAT16, FLOAT32, FLOAT64):
+        if kind == FLOAT32:
+            real = float(np.uint32(raw & 0xFFFFFFFF).view(np.float32))
+        elif kind == FLOAT64:
+            real = float(np.int64(raw).view(np.float64))
+        else:
+            real = half_float(raw)
+        return real if factor == 1.0 and offset == 0.0 else real * factor + offset  # -0.0 + 0.0 would be 0.0
     if kind in (WIDE_SIGNED, WIDE_UNSIGNED):
         return wide(raw, kind == WIDE_SIGNED, factor, offset)
     whole_offset = whole_part(offset)

@@ -42,8 +42,9 @@ class Decoded:
     """A decoded log. Rows of a group are in the order of the trace.
 
     ``t_ns`` and ``frame`` hold the rows of all groups, those of group g from ``row0[g]`` to ``row0[g + 1]``; ``values``
-    holds the columns, that of listed signal s from ``column0[s]``, as long as its group. ``short`` counts frames that were
-    shorter than their message; what they do not reach is NaN. ``unknown`` counts data frames of no known message.
+    holds the columns, that of listed signal s from ``column0[s]``, as long as its group. ``short`` counts frames too
+    short for a signal that is always there; what a frame does not reach is NaN, also of multiplexed signals.
+    ``unknown`` counts data frames of no known message.
     """
 
     plan: Plan

@@ -154,13 +154,16 @@ def _real(loaded: Any, left: int, right: int, kind: int, factor: float, offset: 
     up, down = np.uint64(left), np.uint64(right)
     if kind == FLOAT64:
         for r in range(len(out)):
-            out[r] = np.uint64((loaded[r] << up) >> down).view(np.float64) * factor + offset
+            out[r] = np.uint64((loaded[r] << up) >> down).view(np.float64)
     elif kind == FLOAT32:
         for r in range(len(out)):
-            out[r] = np.float64(np.uint32((loaded[r] << up) >> down).view(np.float32)) * factor + offset
+            out[r] = np.float64(np.uint32((loaded[r] << up) >> down).view(np.float32))
     else:
         for r in range(len(out)):
-            out[r] = bits.half_float(int((loaded[r] << up) >> down)) * factor + offset
+            out[r] = bits.half_float(int((loaded[r] << up) >> down))
+    if factor != 1.0 or offset != 0.0:  # -0.0 + 0.0 would be 0.0
+        for r in range(len(out)):
+            out[r] = out[r] * factor + offset
 
 
 @kernel

@@ -5,17 +5,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.codec.layout import parameter_group
 from hil.codec.plan import EXTENDED_KEY, Kind, Plan, first_bit
 from hil.kernel import kernel
 from hil.tick import FrameBits
 
 EXTENDED = int(FrameBits.EXTENDED)
 PASSED_OVER = int(FrameBits.ERROR | FrameBits.REMOTE | FrameBits.LOST)
-PGN_KEY = 1 << 31  # tells a parameter group from an identifier
 STANDARD = 2048  # identifiers of 11 bits
 NONE = -1
 HARD = -2
 UNSIGNED, SIGNED = int(Kind.UNSIGNED), int(Kind.SIGNED)
+WHOLE_SIGNED, WIDE_SIGNED = int(Kind.WHOLE_SIGNED), int(Kind.WIDE_SIGNED)
 
 I64s = NDArray[np.int64]
 I32s = NDArray[np.int32]
@@ -192,7 +193,7 @@ def _raw(a: Arrays, words: Any, at: int, signal: int) -> int:
         if a.big[signal]:
             second = swapped(second)
         top = np.uint64(across(first, second, a.inside[signal], a.big[signal], a.right[signal]))
-    if a.kind[signal] == SIGNED:  # a multiplexer is not scaled
+    if a.kind[signal] in (SIGNED, WHOLE_SIGNED, WIDE_SIGNED):
         return np.int64(top) >> np.int64(a.right[signal])  # type: ignore[return-value]  # a numpy integer
     return np.int64(top >> np.uint64(a.right[signal]))  # type: ignore[return-value]  # a numpy integer
 
@@ -237,17 +238,8 @@ def _is_there(a: Arrays, words: Any, at: int, length: int, group: int) -> bool:
 
 @kernel
 def hashed(key: int, size: int) -> int:
-    """Slot of a key in a hash table of ``size`` = 2^n slots (Fibonacci hashing)."""
-    return int((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (size - 1)
-
-
-@kernel
-def parameter_group(identifier: int) -> int:
-    """Key of the parameter group (PGN) that a 29-bit identifier of SAE J1939 names, whoever sends it to whom."""
-    group = (identifier >> 8) & 0x3FFFF
-    if (group >> 8) & 0xFF < 240:  # the low byte is the destination
-        group &= 0x3FF00
-    return group + PGN_KEY
+    """Slot of a key below 2^32 in a hash table of ``size`` = 2^n slots (multiplicative; the product fits 63 bits)."""
+    return ((key * 0x4F1BBCDD) >> 20) & (size - 1)
 
 
 @kernel
@@ -288,9 +280,12 @@ def classify(a: Arrays, identifier: Any, flags: Any, message: Any) -> tuple[int,
         m = NONE
         if flags[i] & PASSED_OVER == 0:
             key = np.int64(identifier[i]) + (EXTENDED_KEY if flags[i] & EXTENDED else 0)
-            m = int(standard[key]) if 0 <= key < STANDARD else message_of(keys, key_message, int(key))
-            if m < 0 and a.has_j1939 and flags[i] & EXTENDED:
-                m = message_of(keys, key_message, parameter_group(int(identifier[i])))
+            if flags[i] & EXTENDED:
+                m = message_of(keys, key_message, int(key))
+                if m < 0 and a.has_j1939:
+                    m = message_of(keys, key_message, parameter_group(int(identifier[i])))
+            elif 0 <= key < STANDARD:
+                m = int(standard[key])
             unknown += m < 0
             multiplexed += m >= 0 and easy_mux[m] != NONE
         message[i] = m

@@ -113,7 +113,7 @@ def _take_group(s: CodecState, p: CodecParams, group: int, frame: Frame, row: Fl
             continue
         raw = layout.raw_of(p.layout, signal, frame)
         value = bits.scaled(raw, target.kind, target.factor, target.offset) * target.scale + target.shift
-        if target.has_unknown and raw == target.unknown:
+        if (target.has_unknown and raw == target.unknown) or p.layout.reach[signal] > frame.dlc:
             value = np.nan
         if target.scan >= 0:
             s.scan_value[target.scan] = value
@@ -230,7 +230,7 @@ def decode(s: CodecState, p: CodecParams, t_ns: int, rx: Frames, row: Floats) ->
         frame = rx.slot[i]
         if frame.bits & UNUSABLE:
             continue
-        message = layout.find(p.layout, frame)
+        message = layout.find_received(p.layout, frame)
         if message < 0:
             continue
         if _accepted(s, p, message, frame):

@@ -6,7 +6,8 @@ even, as Python's ``round`` does.
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from hil.codec import bits
@@ -17,7 +18,7 @@ from hil.errors import InputError, Problem, nearest
 Mode = Literal["error", "saturate", "wrap"]
 MODES: tuple[Mode, ...] = ("error", "saturate", "wrap")
 SLACK = 1e-6  # of a raw step: declared ranges such as 655.34 / 0.02 do not divide exactly
-FLOAT_CODES = {16: "e", 32: "f", 64: "d"}
+FLOAT_CODES: Mapping[int, str] = MappingProxyType({16: ">e", 32: ">f", 64: ">d"})
 
 
 class Encoder:
@@ -37,25 +38,38 @@ class Encoder:
         end; ``wrap`` writes the low bits of the raw number and asks for no range.
 
         Raises:
-            InputError: no such message or signal, a signal that its multiplexer does not bring, not a number for an
-                integer signal, or with ``error`` a value out of range.
+            InputError: no such message, signal or mode, a signal that its multiplexer does not bring or whose factor is 0,
+                not a number for an integer signal, or with ``error`` a value out of range.
         """
+        if mode not in MODES:
+            raise InputError(Problem(f"no mode {mode!r}", expected=", ".join(MODES), nearest=nearest(mode, MODES) or ""))
         message = self._db.message(name)
         out = bytearray(message.length if payload is None else max(len(payload), message.length))
-        if payload is None:
-            for signal in message.signals:
-                if signal.start_value and not signal.mux_signal:
-                    _write(out, signal, int(signal.start_value))
-        else:
+        if payload is not None:
             out[: len(payload)] = payload
-        for signal in _ordered(message, values):
+        else:
+            _start(out, [s for s in message.signals if not s.mux_signal])
+        named = _ordered(message, values)
+        for signal in named:
             _write(out, signal, raw_of(message, signal, values[signal.name], mode))
-        for signal in message.signals:
-            if signal.name in values and not is_brought(message, signal, out):
+        for signal in named:
+            if not is_brought(message, signal, out):
                 problem = f"{name}.{signal.name}: not in this frame, {signal.mux_signal} brings other signals"
                 wanted = ", ".join(f"{a}" if a == b else f"{a}..{b}" for a, b in signal.mux_ranges)
                 raise InputError(Problem(problem, expected=f"{signal.mux_signal} = {wanted}"))
+        if payload is None:
+            taken = frozenset().union(*(s.positions() for s in named))
+            left = [s for s in message.signals if s.mux_signal and not s.selector and not s.positions() & taken]
+            _start(out, [s for s in left if is_brought(message, s, out)])
         return bytes(out)
+
+
+def _start(out: bytearray, signals: Iterable[Signal]) -> None:
+    for signal in signals:
+        if signal.start_value:
+            low, high = signal.raw_range
+            value = signal.start_value
+            _write(out, signal, _pattern(signal, value) if signal.is_float else min(max(int(value), low), high))
 
 
 def _ordered(message: Message, values: Mapping[str, float]) -> list[Signal]:
@@ -117,8 +131,10 @@ def limits(signal: Signal) -> tuple[int, int]:
 def raw_of(message: Message, signal: Signal, value: float, mode: Mode) -> int:
     """The raw number for a physical value. Raises InputError as ``Encoder.encode``."""
     name = f"{message.name}.{signal.name}"
+    if signal.factor == 0.0:
+        raise InputError(Problem(f"{name}: its factor is 0, so no value has a raw number", expected="a factor other than 0"))
     if signal.is_float:
-        return _float_raw(signal, (value - signal.offset) / signal.factor, name, mode)
+        return _float_raw(signal, value, name, mode)
     if math.isnan(value) or (math.isinf(value) and mode != "saturate"):
         raise InputError(Problem(f"{name}: {value} has no raw number", expected="a number"))
     low, high = limits(signal)
@@ -130,14 +146,17 @@ def raw_of(message: Message, signal: Signal, value: float, mode: Mode) -> int:
         return raw & ((1 << signal.length) - 1)
     if mode == "error" and not low <= raw <= high:
         ends = sorted(x * signal.factor + signal.offset for x in (low, high))
-        raise InputError(
-            Problem(f"{name}: {value:g} is out of range", expected=f"{ends[0]:g} to {ends[1]:g} {signal.unit}".rstrip())
-        )
+        raise _out_of_range(name, signal, value, ends[0], ends[1])
     return min(max(raw, low), high)
 
 
+def _out_of_range(name: str, signal: Signal, value: float, low: float, high: float) -> InputError:
+    expected = f"{low:g} to {high:g} {signal.unit}".rstrip()
+    return InputError(Problem(f"{name}: {value:g} is out of range", expected=expected))
+
+
 def _unscaled(signal: Signal, value: float) -> float:
-    if signal.exact and float(value).is_integer() and signal.offset.is_integer() and signal.factor:
+    if signal.exact and float(value).is_integer() and signal.offset.is_integer():
         quotient, rest = divmod(int(value) - int(signal.offset), int(signal.factor))
         if rest == 0:
             return quotient  # in whole numbers nothing is lost
@@ -145,14 +164,30 @@ def _unscaled(signal: Signal, value: float) -> float:
 
 
 def _float_raw(signal: Signal, value: float, name: str, mode: Mode) -> int:
-    code = FLOAT_CODES[signal.length]
+    low, high = signal.minimum, signal.maximum
+    if mode != "wrap" and low is not None and high is not None and low < high and not low <= value <= high:
+        if mode == "error" and not math.isnan(value):
+            raise _out_of_range(name, signal, value, low, high)
+        value = min(max(value, low), high)  # a NaN stays one
+    scaled = (value - signal.offset) / signal.factor
+    if mode == "error" and math.isfinite(scaled) and not math.isfinite(_value(signal, scaled)):
+        raise InputError(Problem(f"{name}: {value:g} does not fit {signal.length} bits"))
+    return _pattern(signal, scaled)
+
+
+def _value(signal: Signal, scaled: float) -> float:
+    return float(struct.unpack(FLOAT_CODES[signal.length], _packed(signal, scaled))[0])
+
+
+def _packed(signal: Signal, scaled: float) -> bytes:
     try:
-        packed = struct.pack(f">{code}", value)
+        return struct.pack(FLOAT_CODES[signal.length], scaled)
     except OverflowError:
-        if mode == "error":
-            raise InputError(Problem(f"{name}: {value:g} does not fit {signal.length} bits")) from None
-        packed = struct.pack(f">{code}", math.inf if value > 0 else -math.inf)
-    return int.from_bytes(packed, "big")
+        return struct.pack(FLOAT_CODES[signal.length], math.copysign(math.inf, scaled))
+
+
+def _pattern(signal: Signal, scaled: float) -> int:
+    return int.from_bytes(_packed(signal, scaled), "big")
 
 
 def _write(out: bytearray, signal: Signal, raw: int) -> None:

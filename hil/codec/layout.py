@@ -5,7 +5,7 @@ from typing import Annotated
 
 from hil.codec import bits
 from hil.codec.database import Message, Signal
-from hil.codec.plan import EXTENDED_KEY, Plan, compile_plan, reach_of
+from hil.codec.plan import EXTENDED_KEY, Plan, compile_plan
 from hil.errors import InputError
 from hil.kernel import I32, I64, Ints, Ints32, Rows, kernel
 from hil.tick import Frame, FrameBits
@@ -20,6 +20,7 @@ EXTENDED = int(FrameBits.EXTENDED)
 FD = int(FrameBits.FD)
 REMOTE = int(FrameBits.REMOTE)
 NO_EDGE = -1
+PGN_KEY = 1 << 31  # tells a parameter group from an identifier
 
 
 class Cut:
@@ -32,9 +33,10 @@ class Cut:
 
 
 class Multiplexer:
-    """One multiplexer: where it lies, the group it is in, and its edges."""
+    """One multiplexer: where it lies, the payload bytes it needs, the group it is in, and its edges."""
 
     cut: Cut
+    reach: I32
     group: I32
     edge_first: I32
     edge_count: I32
@@ -44,10 +46,12 @@ class Layout:
     """Messages, groups, multiplexers and signals; ``order`` sorts the messages by identifier key for the search."""
 
     n_messages: I64
+    n_keys: I64
+    has_j1939: I64
     n_groups: I64
     n_signals: I64
-    sorted_key: Annotated[Ints, MESSAGES]
-    order: Annotated[Ints32, MESSAGES]
+    sorted_key: Annotated[Ints, 2 * MESSAGES]  # identifiers, then parameter groups of J1939
+    order: Annotated[Ints32, 2 * MESSAGES]
     id: Annotated[Ints32, MESSAGES]
     bits: Annotated[Ints32, MESSAGES]  # FrameBits of a frame of this message
     length: Annotated[Ints32, MESSAGES]  # bytes
@@ -62,27 +66,52 @@ class Layout:
     branch_first: Annotated[Ints32, EDGES + 1]
     branch: Annotated[Ints32, BRANCHES]
     cut: Annotated[Rows[Cut], SIGNALS]
+    reach: Annotated[Ints32, SIGNALS]  # payload bytes a signal needs
 
 
 @kernel
-def find(p: Layout, frame: Frame) -> int:
-    """Index of the frame's message, -1 when the layout has none (binary search)."""
-    key = frame.id + (EXTENDED_KEY if frame.bits & EXTENDED else 0)
-    low, high = 0, p.n_messages
+def parameter_group(identifier: int) -> int:
+    """Key of the parameter group (PGN) that a 29-bit identifier of SAE J1939 names, whoever sends it to whom."""
+    group = (identifier >> 8) & 0x3FFFF
+    if (group >> 8) & 0xFF < 240:  # the low byte is the destination
+        group &= 0x3FF00
+    return group + PGN_KEY
+
+
+@kernel
+def _message_of(p: Layout, key: int) -> int:
+    low, high = 0, p.n_keys
     while low < high:
         middle = (low + high) >> 1
         if p.sorted_key[middle] < key:
             low = middle + 1
         else:
             high = middle
-    if low < p.n_messages and p.sorted_key[low] == key:
+    if low < p.n_keys and p.sorted_key[low] == key:
         return int(p.order[low])
     return -1
 
 
 @kernel
+def find(p: Layout, frame: Frame) -> int:
+    """Index of the message with the frame's very identifier, -1 when the layout has none."""
+    return _message_of(p, frame.id + (EXTENDED_KEY if frame.bits & EXTENDED else 0))
+
+
+@kernel
+def find_received(p: Layout, frame: Frame) -> int:
+    """Index of the message a received frame is, -1 for none; one of J1939 by its parameter group, whoever sends it."""
+    message = find(p, frame)
+    if message < 0 and p.has_j1939 and frame.bits & EXTENDED:
+        return _message_of(p, parameter_group(frame.id))
+    return message
+
+
+@kernel
 def _read_edge(p: Layout, mux: int, frame: Frame) -> int:
     cut = p.multiplexer[mux].cut
+    if frame.dlc < p.multiplexer[mux].reach:
+        return NO_EDGE
     value = bits.unpack(frame.payload, cut.start, cut.width, cut.big, cut.signed)
     low = p.multiplexer[mux].edge_first
     end = low + p.multiplexer[mux].edge_count
@@ -136,8 +165,6 @@ def begin(p: Layout, message: int, frame: Frame) -> None:
 def fill_layout(record: Layout, messages: Sequence[Message]) -> list[tuple[int, Message, Signal]]:
     """Write the layout of ``messages`` into a view of one record; what was listed, as (message index, message, signal).
 
-    A message is as long as declared, or as its signals need.
-
     Raises:
         InputError: as ``hil.codec.plan.compile_plan``; two messages of one identifier; more of something than fits.
     """
@@ -162,9 +189,11 @@ def fill_layout(record: Layout, messages: Sequence[Message]) -> list[tuple[int, 
     record.group_mux[: record.n_groups] = plan.group_mux
     for index, entry in enumerate(plan.listed):
         _set_cut(record.cut[index], entry.signal)
+    record.reach[: record.n_signals] = plan.reach
     for index, signal in enumerate(plan.mux_signal):
         mux = record.multiplexer[index]
         _set_cut(mux.cut, plan.listed[signal].signal)
+        mux.reach = plan.reach[signal]
         mux.group = plan.mux_group[index]
         mux.edge_first, mux.edge_count = plan.edge0[index], plan.edge0[index + 1] - plan.edge0[index]
     record.edge_low[: len(plan.edge_low)] = plan.edge_low
@@ -176,11 +205,17 @@ def fill_layout(record: Layout, messages: Sequence[Message]) -> list[tuple[int, 
 
 def _fill_messages(record: Layout, plan: Plan) -> None:
     n = len(plan.messages)
-    record.sorted_key[:n], record.order[:n] = plan.sorted_key, plan.order
+    keys = dict(zip(plan.sorted_key.tolist(), plan.order.tolist(), strict=True))
+    record.has_j1939 = int(any(m.j1939 for m in plan.messages))
+    for index, message in enumerate(plan.messages):
+        if message.j1939:
+            keys.setdefault(int(parameter_group(message.id)), index)
+    record.n_keys = len(keys)
+    for place, (key, index) in enumerate(sorted(keys.items())):
+        record.sorted_key[place], record.order[place] = key, index
     record.group0[: n + 1], record.mux0[: n + 1] = plan.group0, plan.mux0
     for index, message in enumerate(plan.messages):
-        reach = max((reach_of(s) for s in message.signals), default=0)
-        record.id[index], record.length[index] = message.id, max(message.length, reach)
+        record.id[index], record.length[index] = message.id, message.length
         record.bits[index] = (EXTENDED if message.extended else 0) | (FD if message.fd else 0)
 
 

@@ -19,6 +19,7 @@ from hil.codec.database import Message, Signal
 from hil.errors import InputError
 
 EXTENDED_KEY = 1 << 29  # tells an 11-bit from a 29-bit identifier of the same number
+MOST_MESSAGES = 32767
 EXACT_BITS = 53  # whole numbers a float64 holds exactly
 
 Int32s = NDArray[np.int32]
@@ -98,10 +99,15 @@ def compile_plan(messages: Sequence[Message]) -> Plan:
     """Compile messages, in the order given. Of two with one identifier the first takes the frames.
 
     Raises:
-        InputError: a multiplexer that does not exist or hangs on itself.
+        InputError: a multiplexer that does not exist or hangs on itself; more than ``MOST_MESSAGES``.
     """
     keys = [key_of(m) for m in messages]
-    order = [i for key, i in sorted({key: keys.index(key) for key in keys}.items())]
+    if len(messages) > MOST_MESSAGES:
+        raise InputError(f"{len(messages)} messages, a plan holds {MOST_MESSAGES}")
+    first: dict[int, int] = {}
+    for index, key in enumerate(keys):
+        first.setdefault(key, index)
+    order = [index for _, index in sorted(first.items())]
     draft = _Draft()
     for index, message in enumerate(messages):
         draft.add(index, message)
@@ -137,7 +143,10 @@ def compile_plan(messages: Sequence[Message]) -> Plan:
 
 
 def kind_of(signal: Signal) -> Kind:
-    """How the signal's raw number becomes its value, such that the result is the exact one, rounded once."""
+    """How the signal's raw number becomes its value.
+
+    With a whole factor below 2^30 and an offset below 2^61 the product is exact and the result rounded once.
+    """
     if signal.is_float:
         return {16: Kind.FLOAT16, 32: Kind.FLOAT32, 64: Kind.FLOAT64}[signal.length]
     low, high = signal.raw_range
@@ -196,10 +205,11 @@ class _Draft:
         self._group(index, -1, children.pop("", {}).get((), []))
         at = self.mux0[-1]  # the next multiplexer to unfold
         while at < len(self.mux_signal):
-            below = children.pop(self.listed[self.mux_signal[at]].signal.name, {})
+            selector = self.listed[self.mux_signal[at]].signal
+            below = children.pop(selector.name, {})
             numbers: dict[int, tuple[tuple[int, int], ...]] = {}
             for ranges, signals in below.items():
-                numbers[len(self.group_mux)] = ranges
+                numbers[len(self.group_mux)] = _readable(selector, ranges)
                 self._group(index, at, signals)
             self._edges(numbers)
             at += 1
@@ -228,6 +238,18 @@ class _Draft:
                 self.branches += here
                 self.branch0.append(len(self.branches))
         self.edge0.append(len(self.edges))
+
+
+def _readable(selector: Signal, ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """The part of the ranges that the multiplexer can read, as int64: 64 bits without a sign count on from below zero."""
+    least, most = selector.raw_range
+    out = []
+    for low, high in ((max(a, least), min(b, most)) for a, b in ranges):
+        if low < 1 << 63 and low <= high:
+            out.append((low, min(high, (1 << 63) - 1)))
+        if high >= 1 << 63 and low <= high:
+            out.append((max(low, 1 << 63) - (1 << 64), high - (1 << 64)))
+    return tuple(out)
 
 
 def _children(message: Message) -> dict[str, dict[tuple[tuple[int, int], ...], list[Signal]]]:

@@ -72,14 +72,14 @@ def _decode_group(plan: RawPlan, group: int, frame: Frame, slots: Ints) -> None:
     first = plan.layout.group_first[group]
     for signal in range(first, first + plan.layout.group_count[group]):
         slot = plan.slot[signal]
-        if slot >= 0:
+        if slot >= 0 and plan.layout.reach[signal] <= frame.dlc:
             slots[slot] = layout.raw_of(plan.layout, signal, frame)
 
 
 @kernel
 def decode(plan: RawPlan, frame: Frame, slots: Ints) -> int:
     """Write the frame's signals into their slots; the message's number, -1 for none of the plan's or a short frame."""
-    message = layout.find(plan.layout, frame)
+    message = layout.find_received(plan.layout, frame)
     if message < 0 or frame.dlc < plan.layout.length[message] or frame.bits & REMOTE:
         return -1
     _decode_group(plan, plan.layout.group0[message], frame, slots)

@@ -216,6 +216,8 @@ def _refuse(messages: Sequence[Message], by_signal: Sources, quantities: Quantit
             found.append(Problem(f"{line.message.name}: is sent by {', '.join(line.message.senders)}"))
         if line.signal.is_float and line.signal.length not in (32, 64):
             found.append(Problem(f"{line.message.name}.{line.signal.name}: floats of 16 bits are not sent"))
+        if line.signal.factor == 0.0:
+            found.append(Problem(f"{line.message.name}.{line.signal.name}: its factor is 0, no value has a raw number"))
         at = quantities.document.place(line.at)
         path = str(quantities.document.path)
         problems += [replace(problem, path=path, line=at.line, column=at.column) for problem in found]
@@ -334,7 +336,7 @@ def _folded(raw: int) -> int:
 
 
 def _float_limits(signal: Signal) -> tuple[float, float]:
-    if signal.minimum is None or signal.maximum is None or signal.minimum >= signal.maximum:
+    if signal.minimum is None or signal.maximum is None or signal.minimum >= signal.maximum or signal.factor == 0.0:
         return -math.inf, math.inf
     low, high = sorted((x - signal.offset) / signal.factor for x in (signal.minimum, signal.maximum))
     return low, high

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hil.codec import bulk
+from hil.codec import bits, bulk, raw
 from hil.codec.bulk import Decoder, decode
 from hil.codec.database import Database, load
 from hil.codec.encode import Encoder, raw_in, value_in
-from hil.codec.plan import compile_plan, reach_of
+from hil.codec.plan import MOST_MESSAGES, compile_plan, kind_of, reach_of
 from hil.errors import InputError
 from hil.logs.trace import from_bytes
-from hil.tick import FrameBits
+from hil.kernel import zeros
+from hil.tick import Frame, FrameBits
 from tools.dbc_compare import files, oracle, per_frame, random_frames, raw_number, same
 
 FACTORS = ["1", "0.1", "0.001", "2", "-0.5", "1e-05", "3", "0.3333"]
@@ -285,3 +286,166 @@ def test_a_j1939_message_is_known_by_its_parameter_group(folder):
     assert decoded.unknown == 1
     standard = decode(compile_plan(db.messages), from_bytes([0], [0x400], [0], [payload]))
     assert standard.unknown == 1
+
+
+def frame_of(identifier: int, payload: bytes, flags: int = 0) -> Frame:
+    frame = zeros(Frame)
+    frame[0]["id"], frame[0]["bits"], frame[0]["dlc"] = identifier, flags, len(payload)
+    frame[0]["payload"][: len(payload)] = np.frombuffer(payload, np.uint8)
+    return frame[0]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=messages(), seed=st.integers(0, 2**32 - 1))
+def test_a_tick_reads_a_frame_as_the_bulk_decoder_does(folder, text, seed):
+    db = loaded(folder, text)
+    message = db.messages[0]
+    trace, _ = random_frames(db, 12, seed)
+    ours = per_frame(decode(compile_plan(db.messages), trace), len(trace))
+    slots = {f"M.{s.name}": i for i, s in enumerate(message.signals)}
+    plan = raw.raw_plan(db, slots, ["M"])
+    for index in range(len(trace)):
+        missing = 1 << 62
+        out = np.full(max(len(slots), 1), missing, np.int64)
+        assert raw.decode(plan[0], frame_of(1, trace.payload(index)), out) == 0
+        got = {}
+        for signal, number in zip(message.signals, out.tolist(), strict=False):
+            if number != missing:
+                got[signal.name] = float(bits.scaled(number, int(kind_of(signal)), signal.factor, signal.offset))
+        assert got.keys() == ours[index].keys()
+        assert all(same(got[name], value) for name, value in ours[index].items())
+
+
+BEYOND = """VERSION ""
+BU_: A
+BO_ 1 M: 8 A
+ SG_ T : 0|8@1+ (1,0) [0|0] "" A
+ SG_ S : 60|8@1+ (1,0) [0|0] "" A
+"""
+
+
+def test_a_signal_beyond_its_message_is_unknown_and_the_rest_is_read_in_logs_and_ticks(folder):
+    db = loaded(folder, BEYOND)
+    payload = bytes([7, 0, 0, 0, 0, 0, 0, 0xF0])
+    decoded = decode(compile_plan(db.messages), from_bytes([0], [1], [0], [payload]))
+    assert decoded.signal("M.T")[1].tolist() == [7.0]
+    assert np.isnan(decoded.signal("M.S")[1]).all()
+    out = np.full(2, -1, np.int64)
+    assert raw.decode(raw.raw_plan(db, {"M.T": 0, "M.S": 1}, ["M"])[0], frame_of(1, payload), out) == 0
+    assert out.tolist() == [7, -1]
+
+
+def test_a_tick_knows_a_j1939_message_by_its_parameter_group_too(folder):
+    text = (
+        'VERSION ""\nBU_: A\nBO_ 2364540158 EEC1: 8 A\n SG_ Speed : 24|16@1+ (0.125,0) [0|0] "rpm" A\n'
+        'BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";\n'
+        'BA_DEF_DEF_ "VFrameFormat" "J1939PG";\n'
+    )
+    plan = raw.raw_plan(loaded(folder, text), {"EEC1.Speed": 0}, ["EEC1"])
+    out = np.zeros(1, np.int64)
+    extended = int(FrameBits.EXTENDED)
+    assert raw.decode(plan[0], frame_of(0x0CF00400, bytes([0, 0, 0, 0x40, 0x1F, 0, 0, 0]), extended), out) == 0
+    assert out[0] == 8000
+    assert raw.decode(plan[0], frame_of(0x0CF00500, bytes(8), extended), out) == -1
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "brings"),
+    [
+        ("0-18446744073709551615", bytes(8), True),
+        ("0-18446744073709551615", b"\xff" * 8, True),
+        ("9223372036854775808-18446744073709551615", b"\xff" * 8, True),
+        ("9223372036854775808-18446744073709551615", bytes(8), False),
+        ("9223372036854775800-9223372036854775809", b"\x01" + bytes(6) + b"\x80", True),
+    ],
+)
+def test_a_multiplexer_of_64_bits_brings_what_it_says(folder, values, first, brings):
+    text = (
+        'VERSION ""\nBU_: A\nBO_ 1 M: 16 A\n SG_ Mux M : 0|64@1+ (1,0) [0|0] "" A\n'
+        f' SG_ X m7 : 64|8@1+ (1,0) [0|0] "" A\nSG_MUL_VAL_ 1 X Mux {values};\n'
+    )
+    decoded = decode(compile_plan(loaded(folder, text).messages), from_bytes([0], [1], [0], [first + bytes(8)]))
+    assert (len(decoded.signal("M.X")[1]) == 1) == brings
+
+
+def test_a_signed_multiplexer_with_a_factor_is_read_with_its_sign(folder):
+    text = (
+        'VERSION ""\nBU_: A\nBO_ 1 M: 16 A\n SG_ Mux M : 0|60@1- (3,0) [0|0] "" A\n'
+        ' SG_ X m0 : 64|8@1+ (1,0) [0|0] "" A\nSG_MUL_VAL_ 1 X Mux 5-1152921504606846975;\n'
+    )
+    decoded = decode(compile_plan(loaded(folder, text).messages), from_bytes([0], [1], [0], [b"\xff" * 16]))
+    assert len(decoded.signal("M.X")[1]) == 0  # the multiplexer reads -1
+
+
+def test_a_negative_zero_keeps_its_sign(folder):
+    text = (
+        'VERSION ""\nBU_: A\nBO_ 1 M: 8 A\n SG_ S : 0|32@1- (1,0) [0|0] "" A\n SG_ T : 32|32@1- (2,0) [0|0] "" A\n'
+        "SIG_VALTYPE_ 1 S : 1;\nSIG_VALTYPE_ 1 T : 1;\n"
+    )
+    db = loaded(folder, text)
+    payload = bytes([0, 0, 0, 0x80] * 2)
+    decoded = decode(compile_plan(db.messages), from_bytes([0], [1], [0], [payload]))
+    theirs = cantools.database.load_string(text, "dbc", strict=False).messages[0].decode(payload)
+    for name in ("S", "T"):
+        assert same(float(decoded.signal(f"M.{name}")[1][0]), theirs[name])
+        assert same(value_in(payload, db.messages[0].signal(name)), theirs[name])
+
+
+def test_an_11_bit_identifier_beyond_11_bits_is_no_message(folder):
+    text = 'VERSION ""\nBU_: A\nBO_ 2147483939 M: 8 A\n SG_ S : 0|8@1+ (1,0) [0|0] "" A\n'  # 0x123, 29 bits
+    trace = from_bytes([0, 1], [0x123 | 1 << 29, 0x123], [0, int(FrameBits.EXTENDED)], [bytes(8)] * 2)
+    decoded = decode(compile_plan(loaded(folder, text).messages), trace)
+    assert (decoded.signal("M.S")[0].tolist(), decoded.unknown) == ([1], 1)
+
+
+def test_more_messages_than_a_plan_holds_are_refused(folder):
+    message = loaded(folder, MUX).messages[0]
+    with pytest.raises(InputError, match="32768 messages, a plan holds 32767"):
+        compile_plan([message] * (MOST_MESSAGES + 1))
+
+
+def test_columns_that_are_not_in_one_piece_or_may_not_be_written_decode_the_same():
+    db = load("dbc/bench.dbc")
+    trace, _ = random_frames(db, 8, 4)
+    plan = compile_plan(db.messages)
+    whole = per_frame(decode(plan, trace), len(trace))
+    assert per_frame(decode(plan, trace.select(slice(None, None, 2))), (len(trace) + 1) // 2) == whole[::2]
+    for column in (trace.t_ns, trace.id, trace.bits, trace.dlc, trace.at, trace.words):
+        column.flags.writeable = False
+    assert per_frame(decode(plan, trace), len(trace)) == whole
+
+
+REAL = """VERSION ""
+BU_: A
+BO_ 1 M: 8 A
+ SG_ Mux M : 0|8@1+ (1,0) [0|0] "" A
+ SG_ R : 8|32@1- (1,0) [0|100] "V" A
+ SG_ X m3 : 40|8@1+ (1,0) [0|0] "" A
+ SG_ Y m3 : 48|8@1+ (1,0) [0|0] "" A
+ SG_ Z : 56|8@1+ (0,0) [0|1] "" A
+SIG_VALTYPE_ 1 R : 1;
+BA_DEF_ SG_ "GenSigStartValue" FLOAT -1000 1000;
+BA_DEF_DEF_ "GenSigStartValue" 0;
+BA_ "GenSigStartValue" SG_ 1 R 1;
+BA_ "GenSigStartValue" SG_ 1 X 5;
+BA_ "GenSigStartValue" SG_ 1 Y 6;
+"""
+
+
+def test_the_declared_range_of_a_float_is_kept_and_start_values_go_where_they_belong(folder):
+    db = loaded(folder, REAL)
+    encoder, message = Encoder(db), db.messages[0]
+
+    def read(payload: bytes) -> dict[str, float]:
+        return {name: value for name, value in oracle(message, payload).items() if name != "Z"}
+
+    assert read(encoder.encode("M", {})) == {"Mux": 0.0, "R": 1.0}
+    assert read(encoder.encode("M", {"Mux": 3, "Y": 9})) == {"Mux": 3.0, "R": 1.0, "X": 5.0, "Y": 9.0}
+    assert read(encoder.encode("M", {"R": 1000.0}, mode="saturate"))["R"] == 100.0
+    assert read(encoder.encode("M", {"R": 1000.0}, mode="wrap"))["R"] == 1000.0
+    with pytest.raises(InputError, match=r"R: 1000 is out of range: expected 0 to 100 V"):
+        encoder.encode("M", {"R": 1000.0})
+    with pytest.raises(InputError, match="its factor is 0"):
+        encoder.encode("M", {"Z": 1.0})
+    with pytest.raises(InputError, match="no mode 'clip'"):
+        encoder.encode("M", {"R": 1.0}, mode="clip")
