@@ -207,7 +207,7 @@ def _edge(a: Arrays, words: Any, at: int, length: int, mux: int) -> int:
     value = _raw(a, words, at, signal)
     low, end = a.edge0[mux], a.edge0[mux + 1]
     high = end
-    guess = low + value - a.edge_low[low] if low < end else value  # right when the values follow each other
+    guess = int(low) + int(value) - int(a.edge_low[low]) if low < end else int(value)  # right when the values follow each other
     if low <= guess < end and a.edge_low[guess] <= value <= a.edge_high[guess]:
         return int(guess)
     while low < high:
@@ -303,16 +303,20 @@ def entries(
     group0, easy_mux, easy_low, easy_count, easy_group = a.group0, a.easy_mux, a.easy_low, a.easy_count, a.easy_group
     mux_signal, word, left, right, big, reach = a.mux_signal, a.word, a.left, a.right, a.big, a.reach
     n = 0
-    for i in range(len(dlc)):
-        m = message[i]
-        if m >= 0:
+    for k in range((len(dlc) + block - 1) // block):
+        first = k * block
+        for inside in range(min(block, len(dlc) - first)):
+            i = np.uint64(first + inside)
+            m = message[i]
+            if m < 0:
+                continue
             mux = easy_mux[m]
             if mux == HARD:
-                n = _groups(a, words, at[i], dlc[i], m, i % block, groups, frames, counts, n)
-            else:
-                groups[n], frames[n] = group0[m], i % block
-                counts[group0[m]] += 1
-                n += 1
+                n = _groups(a, words, at[i], dlc[i], m, inside, groups, frames, counts, n)
+                continue
+            groups[n], frames[n] = group0[m], inside
+            counts[group0[m]] += 1
+            n += 1
             if mux >= 0:
                 signal = mux_signal[mux]
                 if dlc[i] >= reach[signal]:
@@ -321,11 +325,8 @@ def entries(
                         whole = np.uint64(swapped(whole))
                     value = np.int64((whole << np.uint64(left[signal])) >> np.uint64(right[signal])) - easy_low[m]
                     if 0 <= value < easy_count[m]:
-                        groups[n], frames[n] = easy_group[m] + value, i % block
+                        groups[n], frames[n] = easy_group[m] + value, inside
                         counts[easy_group[m] + value] += 1
                         n += 1
-        if i % block == block - 1:
-            ends[i // block] = n
-    if len(dlc) % block:
-        ends[len(dlc) // block] = n
+        ends[k] = n
     return n

@@ -72,7 +72,7 @@ class Layout:
 @kernel
 def parameter_group(identifier: int) -> int:
     """Key of the parameter group (PGN) that a 29-bit identifier of SAE J1939 names, whoever sends it to whom."""
-    group = (identifier >> 8) & 0x3FFFF
+    group = (int(identifier) >> 8) & 0x3FFFF
     if (group >> 8) & 0xFF < 240:  # the low byte is the destination
         group &= 0x3FF00
     return group + PGN_KEY

@@ -15,8 +15,8 @@ from hil.codec.database import Database, load
 from hil.codec.encode import Encoder, raw_in, value_in
 from hil.codec.plan import MOST_MESSAGES, compile_plan, kind_of, reach_of
 from hil.errors import InputError
-from hil.logs.trace import from_bytes
 from hil.kernel import zeros
+from hil.logs.trace import from_bytes
 from hil.tick import Frame, FrameBits
 from tools.dbc_compare import files, oracle, per_frame, random_frames, raw_number, same
 
