@@ -1,6 +1,5 @@
 """Judging a record again: by the code of the run, from the record and a scenario file alone."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,15 @@ from hil.files.limits import load_limits, lookup
 from hil.files.shipped import located
 from hil.kernel import Rows, kernel
 from hil.records.reader import Record, read
+from hil.scenario.bundle import attached, case_of
 from hil.scenario.cases import Case
 from hil.scenario.loader import Collector
 from hil.scenario.lowering import check_specs
 from hil.scenario.schema import BenchFile, Scenario
 from hil.tick import COLUMNS
+
+AGAIN = "judged again"
+NEEDED = ("limits.yaml", "bench.yaml")
 
 
 @kernel
@@ -65,10 +68,12 @@ def judge_record(record: Path, scenario: Path) -> Outcome:
 
 def _compile(loaded: Record, path: Path) -> tuple[Compiled, Scenario, Case]:
     model, document = load_model(path, Scenario)
-    raw = json.loads(loaded.attachments["case.json"])
-    case = Case(raw["id"], raw["values"])
+    case = case_of(loaded.attachments, loaded.path, AGAIN)
+    attached(loaded.attachments, NEEDED, loaded.path, AGAIN)
+    if loaded.table.columns > COLUMNS:
+        raise InputError(Problem(f"the record cannot be {AGAIN}: its rows are wider than {COLUMNS}", str(loaded.path)))
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("limits.yaml", "bench.yaml"):
+        for name in NEEDED:
             (Path(folder) / name).write_text(loaded.attachments[name], "utf-8")
         limits = load_limits(Path(folder) / "limits.yaml")
         bench, bench_document = load_model(Path(folder) / "bench.yaml", BenchFile)

@@ -12,23 +12,26 @@ from typing import Any
 import numpy as np
 
 from hil.assemble import Assembled, Plugged, Recording, load_bench, lower_case, mount, uncertainties, virtual_bench
+from hil.campaign.reacting import reaction
 from hil.campaign.replaying import JUDGED_LOG, MUTED
 from hil.campaign.run import ENDED, Options, Outcome, case_path, check_dict, chosen_cases, run_made, write_results
 from hil.checks import lower
 from hil.checks.compile import CheckInfo, append
 from hil.checks.expression import split_while
 from hil.checks.names import Scope
-from hil.checks.spec import Source, Where
+from hil.checks.spec import Source as Text
+from hil.checks.spec import Where
 from hil.checks.verdict import Status, Verdict, results
 from hil.checks.watch import Cause
 from hil.clocks import VirtualClock
 from hil.errors import InputError, Problem
 from hil.files.shipped import located, shipped
 from hil.kernel import Rows, zeros
-from hil.logs.log import Log
-from hil.logs.read import read_log
+from hil.logs.trace import Trace
+from hil.records.reader import read
 from hil.replay.drive import DrivenBench, Muting
 from hil.replay.judge import LogBench, LogFrames, LogState, log_state, log_tick, unknown_link
+from hil.replay.source import Source, load_source
 from hil.scenario.bundle import packed
 from hil.scenario.cases import Case
 from hil.scenario.loader import Loaded, load
@@ -60,7 +63,8 @@ class LogOptions:
     """Where results go and how a log is taken.
 
     Scenario time 0 is ``start_s`` after the log's first frame, or the first tick at which the expression ``trigger`` is
-    true. ``channel`` keeps the frames of one channel; ``only`` are case ids.
+    true. ``channel`` keeps the frames of one channel; ``only`` are case ids. ``planned`` are frames to take instead of the
+    log's own: changed, cut, retimed; their times count from 0.
     """
 
     out: Path
@@ -69,6 +73,35 @@ class LogOptions:
     trigger: str = ""
     channel: int | None = None
     only: tuple[str, ...] = ()
+    planned: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The log as read, the frames that are taken of it, and its time that counts as 0 (None: that of its first frame)."""
+
+    source: Source
+    trace: Trace
+    zero_ns: int | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be read: how much, and the first of it."""
+        return list(self.source.notes[:2])
+
+    @property
+    def end_ns(self) -> int:
+        """When the last frame comes."""
+        return int(self.trace.t_ns.max()) if self.zero_ns is not None else self.trace.duration_ns
+
+    def facts(self) -> dict[str, str]:
+        """For the record of the run."""
+        return {
+            "name": self.source.path.name,
+            "format": self.source.form,
+            "frames": str(len(self.trace)),
+            "not_understood": str(self.source.unreadable),
+        }
 
 
 def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progress = lambda t_ns: None) -> Outcome:
@@ -89,7 +122,7 @@ def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progr
     made: list[tuple[dict[str, Any], Assembled, Loaded]] = []
     for case in cases:
         record = case_path(options.out, loaded, case, True, len(cases) == 1)
-        summary, assembled = _judge_case(log, taken, loaded, case, plugged, record, options, on_progress)
+        summary, assembled = _judge_case(taken, loaded, case, plugged, record, options, on_progress)
         summary["record"] = record.relative_to(options.out).as_posix()
         outcome.cases.append(summary)
         made.append((summary, assembled, loaded))
@@ -97,9 +130,9 @@ def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progr
     return outcome
 
 
-def _read(path: Path, options: LogOptions) -> Log:
-    log = read_log(path)
-    trace = log.trace
+def _read(path: Path, options: LogOptions) -> _Taken:
+    source = load_source(path)
+    trace = source.trace if options.planned is None else options.planned
     if options.channel is not None:
         there = sorted(int(c) for c in np.unique(trace.channel))
         if options.channel not in there:
@@ -107,13 +140,13 @@ def _read(path: Path, options: LogOptions) -> Log:
             raise InputError(Problem(f"no frames of channel {options.channel}", str(path), found=found))
         trace = trace.select(trace.channel == options.channel)
     if not len(trace):
-        raise InputError(Problem("the log holds no frames", str(path)))
-    return dataclasses.replace(log, trace=trace)
+        what = "the log holds no frames" if options.planned is None else "no frame of the log is left"
+        raise InputError(Problem(what, str(path)))
+    return _Taken(source, trace, None if options.planned is None else 0)
 
 
 def _judge_case(
-    path: Path,
-    log: Log,
+    log: _Taken,
     loaded: Loaded,
     case: Case,
     plugged: Plugged,
@@ -123,10 +156,10 @@ def _judge_case(
 ) -> tuple[dict[str, Any], Assembled]:
     lowered, checks = lower_case(loaded, case, plugged)
     line = _line(loaded, case, plugged, options)
-    frames = LogFrames(log.trace)
+    frames = LogFrames(log.trace, zero_ns=log.zero_ns)
     attachments = packed(loaded, plugged.path, plugged.model, plugged.document)
-    recording = Recording(record, attachments, False, {JUDGED_LOG: _facts(path, log)})
-    bench = LogBench(frames, path.name)
+    recording = Recording(record, attachments, False, {JUDGED_LOG: log.facts()})
+    bench = LogBench(frames, log.source.path.name)
     made = mount(loaded, case, plugged, lowered, checks, bench, VirtualClock(), recording)
     fixed = made.rig.fixed
     np.asarray(fixed)[0]["timeline"] = np.asarray(line)[0]
@@ -157,7 +190,7 @@ def _line(loaded: Loaded, case: Case, plugged: Plugged, options: LogOptions) -> 
     p["dt_ns"], p["n_groups"], p["col_time_scenario"] = loaded.model.tick, 2, column.start
     if options.trigger:
         scope = scope_of(loaded, case, uncertainties(plugged.model, plugged.document, loaded.table))
-        condition = lower.condition(Source(options.trigger, Where("start trigger", 1, 1)), scope)
+        condition = lower.condition(Text(options.trigger, Where("start trigger", 1, 1)), scope)
         start, stop = append(p["program"], condition.steps)
         row = p["wait"][0]
         row["used"], row["start"], row["stop"], row["timeout_ns"] = 1, start, stop, FOREVER_NS
@@ -212,23 +245,12 @@ def _names(info: CheckInfo, scope: Scope) -> list[str]:
     texts = (info.spec.when, info.spec.then, *never, info.spec.during, info.spec.always)
     for text in texts:
         if text:
-            lower.condition(Source(text), own)
+            lower.condition(Text(text), own)
     return [name.split("[")[0] for name in own.used]
 
 
-def _facts(path: Path, log: Log) -> dict[str, str]:
-    return {
-        "name": path.name,
-        "format": log.format,
-        "frames": str(len(log.trace)),
-        "not_understood": str(log.unreadable),
-    }
-
-
-def _notes(log: Log, frames: LogFrames) -> list[str]:
-    notes = []
-    if log.unreadable:
-        notes.append(f"{log.unreadable} pieces of the log were not understood, the first: {log.skipped[0].what}")
+def _notes(log: _Taken, frames: LogFrames) -> list[str]:
+    notes = log.notes
     if frames.late:
         notes.append("more frames ended in one tick than a tick holds: some were taken one or more ticks later")
     return notes
@@ -257,7 +279,7 @@ def into_virtual(
 
     The log begins with the first step of ``scenario`` (a quiet one without), after its preparation. Frames the BMS sends
     itself are left out; what the bench would send under an identifier of the log is muted while the log lasts. Without a
-    scenario there is nothing to judge.
+    scenario there is nothing to judge; ``reaction`` of each case says what the BMS did.
 
     Raises:
         InputError: the log, the scenario or an option is wrong.
@@ -277,7 +299,7 @@ def into_virtual(
         cases = chosen_cases(loaded, options.only)
         for case in cases:
             record = case_path(options.out, loaded, case, True, len(cases) == 1)
-            summary, assembled, stopped = _drive(log, taken, loaded, case, plugged, record, on_progress)
+            summary, assembled, stopped = _drive(taken, loaded, case, plugged, record, on_progress)
             summary["record"] = record.relative_to(options.out).as_posix()
             outcome.cases.append(summary)
             made.append((summary, assembled, loaded))
@@ -286,23 +308,23 @@ def into_virtual(
     return outcome
 
 
-def _quiet(path: Path, log: Log, folder: Path) -> Path:
+def _quiet(path: Path, log: _Taken, folder: Path) -> Path:
     """A scenario that asks for nothing and lasts as long as the log."""
     pack, bms = shipped("scenarios/packs/a123_96s40p.yaml"), shipped("scenarios/bms/reference.limits.yaml")
     name = json.dumps(path.name).strip('"')
-    text = DRIVE.format(name=name, pack=pack.as_posix(), bms=bms.as_posix(), end=log.trace.duration_ns)
+    text = DRIVE.format(name=name, pack=pack.as_posix(), bms=bms.as_posix(), end=log.end_ns)
     out = folder / f"{path.stem.split('.')[0] or 'log'}.yaml"
     out.write_text(text, "utf-8")
     return out
 
 
 def _drive(
-    path: Path, log: Log, loaded: Loaded, case: Case, plugged: Plugged, record: Path, on_progress: Progress
+    log: _Taken, loaded: Loaded, case: Case, plugged: Plugged, record: Path, on_progress: Progress
 ) -> tuple[dict[str, Any], Assembled, bool]:
     lowered, checks = lower_case(loaded, case, plugged)
     of_bms = _own(plugged)
     theirs = ~np.isin(log.trace.id, sorted(of_bms))
-    frames = LogFrames(log.trace.select(theirs), Node.OTHER)
+    frames = LogFrames(log.trace.select(theirs), Node.OTHER, log.zero_ns)
     muted = sorted({m.id for m in plugged.bus.db.messages} & set(log.trace.id[theirs].tolist()))
     span_ns = frames.end_ns
     muting = Muting(muted, span_ns)
@@ -313,7 +335,7 @@ def _drive(
     bench = DrivenBench(inner, frames, muting, plugged.model.bit_rate)
     metadata = {
         MUTED: {"identifiers": " ".join(f"0x{i:X}" for i in muted), "span_ns": str(span_ns)},
-        "driven_by": _facts(path, log),
+        "driven_by": log.facts(),
     }
     attachments = packed(loaded, plugged.path, plugged.model, plugged.document)
     recording = Recording(record, attachments, False, metadata)
@@ -321,6 +343,7 @@ def _drive(
     muting.follow(np.asarray(made.rig.states)[0]["timeline"])
     summary, assembled, stopped = run_made(made, loaded, case, on_progress)
     summary["notes"] = _notes(log, frames) + _drive_notes(int((~theirs).sum()), frames, inner)
+    summary["reaction"] = reaction(read(record), muting.began_ns(), frames.given).as_dict()
     return summary, assembled, stopped
 
 

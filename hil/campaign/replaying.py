@@ -1,7 +1,6 @@
 """Running a record again: the bench half on what came in, compared with what was recorded, verdict by verdict."""
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +18,7 @@ from hil.records.reader import Record, is_record, read
 from hil.replay.bench import RecordedClock, ReplayBench
 from hil.replay.difference import Difference, differences
 from hil.replay.drive import Muting
-from hil.scenario.bundle import unpacked
-from hil.scenario.cases import Case
+from hil.scenario.bundle import case_of, unpacked
 from hil.scenario.loader import load
 
 MUTED, JUDGED_LOG = "muted", "log"  # metadata of runs that a log took part in
@@ -114,8 +112,12 @@ def _run(
         raise InputError(Problem("the record was made from a log; judge the log again", str(recorded.path)))
     scenario, bench_file = unpacked(recorded.attachments, folder, recorded.path)
     loaded, plugged = load(scenario), load_bench(bench_file)
-    raw = json.loads(recorded.attachments["case.json"])
-    case = Case(raw["id"], raw["values"])
+    pack, table = loaded.table, recorded.table
+    if (table.cells, table.temps) != (pack.cells, pack.temps):
+        expected, found = (f"{t.cells} cells and {t.temps} temperatures" for t in (pack, table))
+        what = "the record does not fit its own pack and cannot be run again"
+        raise InputError(Problem(what, str(recorded.path), expected=expected, found=found))
+    case = case_of(recorded.attachments, recorded.path, "run again")
     lowered, checks = lower_case(loaded, case, plugged)
     tick_ns = loaded.model.tick
     muting = _muting(recorded)
@@ -139,7 +141,11 @@ def _muting(record: Record) -> Muting | None:
     said = record.metadata.get(MUTED)
     if said is None:
         return None
-    return Muting([int(text, 0) for text in said["identifiers"].split()], int(said["span_ns"]))
+    try:
+        return Muting([int(text, 0) for text in said["identifiers"].split()], int(said["span_ns"]))
+    except (KeyError, ValueError, OverflowError) as error:
+        what = f"the record cannot be run again: its metadata {MUTED!r} does not say what a log took off the bus"
+        raise InputError(Problem(what, str(record.path))) from error
 
 
 def _end(record: Record) -> str:

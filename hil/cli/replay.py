@@ -65,7 +65,7 @@ breakpoint, nothing to send, or a log of which a part could not be read; 4 frame
 @click.option("--corrupt", multiple=True, help="crc, counter-stuck, counter-jump, data-id or stale:Message[@10s..20s].")
 @click.option("--drop", multiple=True, help="Leave out a share of frames by chance: 5%, or IDS:5%.")
 @click.option("--duplicate", multiple=True, help="Send a share of frames twice: 1%, or IDS:1%.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all chance.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of all chance.")
 @click.option("--suppress-live", is_flag=True, help="Do not send identifiers that someone else sends on the bus.")
 @click.option("--interface", help="Interface of python-can: socketcan, slcan, pcan, vector, kvaser, virtual ...")
 @click.option("--channel", help="Channel of the interface: can0, /dev/ttyACM0, COM3 ...")

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,11 +18,24 @@ from hil.replay.golden import Comparison, Tolerances, accept, compare, load_tole
 from hil.replay.rewrite import parse_span
 from hil.units import NUMBER, parse_time_ns
 
+if TYPE_CHECKING:
+    from hil.campaign.judging_logs import LogOptions
+    from hil.campaign.run import Outcome
+
 SENDING = (
-    "interface out to_stdout dry_run fast gap max_gap fit_bus suppress_live wait_for ids direction map_id map_channel changes "
-    "corrupt drop duplicate renumber breakpoints step late_limit"
+    "interface channel bitrate bus_option route out to_stdout dry_run fast suppress_live wait_for map_channel breakpoints "
+    "step late_limit"
 ).split()
-SPELLED = {"to_stdout": "stdout", "ids": "id", "changes": "set", "breakpoints": "break"}
+CHANGING = "gap max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
+DEFAULTS = {"speed": "1", "loop": "1", "pause": "0s", "repair": "touched"}
+TAKING = ["window", "start_on", "channels"]
+SPELLED = {
+    "to_stdout": "stdout",
+    "ids": "id",
+    "changes": "set",
+    "breakpoints": "break",
+    "channels": "only-channel",
+}
 
 
 def wants_judging(logs: Sequence[Path], chosen: Mapping[str, Any]) -> bool:
@@ -44,15 +57,24 @@ def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
     Raises:
         InputError: options that do not go together, or a file that is wrong.
     """
-    given = [name for name in SENDING if chosen[name]] + [name for name in ("speed", "loop") if chosen[name] != "1"]
+    _refuse(SENDING, chosen, "no --expect and no --into: the log is sent nowhere")
+    if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
+        _refuse([*CHANGING, *DEFAULTS, *TAKING], chosen, "no --into engine: a record is run again as it is")
+        if len(logs) != 1:
+            raise InputError(Problem("--into engine", expected="one record", found=f"{len(logs)}"))
+        return _again(logs[0], chosen)
+    return _judged(logs, chosen)
+
+
+def _refuse(names: Sequence[str], chosen: Mapping[str, Any], expected: str) -> None:
+    given = [name for name in names if _is_given(name, chosen)]
     if given:
         option = f"--{SPELLED.get(given[0], given[0]).replace('_', '-')}"
-        raise InputError(Problem(option, expected="no --expect and no --into: the log is taken as it is"))
-    if len(logs) != 1:
-        raise InputError(Problem("--expect and --into", expected="one log", found=f"{len(logs)}"))
-    if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
-        return _again(logs[0], chosen)
-    return _judged(logs[0], chosen)
+        raise InputError(Problem(option, expected=expected))
+
+
+def _is_given(name: str, chosen: Mapping[str, Any]) -> bool:
+    return chosen[name] != DEFAULTS[name] if name in DEFAULTS else bool(chosen[name])
 
 
 def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
@@ -72,20 +94,14 @@ def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
     return ExitCode.combine([done.exit_code, *([] if compared is None else [compared.exit_code])])
 
 
-def _judged(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
-    from hil.campaign.judging_logs import LogOptions, into_virtual, judge_log
-    from hil.campaign.run import Screen
+def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
+    from hil.campaign.judging_logs import into_virtual, judge_log
 
-    span = parse_span(chosen["window"] or "0s..", "--window")
-    if span.stop_ns is not None:
-        raise InputError(Problem("--window", expected="a start alone, such as 10s..", found=chosen["window"]))
-    start_s = span.start_ns * 1e-9
-    channel = chosen["channels"][0] if chosen["channels"] else None
-    options = LogOptions(chosen["results"], chosen["bench"], start_s, chosen["start_on"] or "", channel)
+    options, notes = _options(logs, chosen)
     if chosen["into"] == "virtual-bms":
-        outcome = into_virtual(log, chosen["expect"], options)
+        outcome = into_virtual(logs[0], chosen["expect"], options)
     else:
-        outcome = judge_log(log, chosen["expect"], options)
+        outcome = judge_log(logs[0], chosen["expect"], options)
     compared = None
     if chosen["golden"] is not None:
         if len(outcome.cases) != 1:
@@ -97,12 +113,48 @@ def _judged(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
         told: Any = outcome.cases if compared is None else {"cases": outcome.cases, "golden": compared.as_dict()}
         click.echo(json.dumps(told, indent=1))
     else:
-        Screen(quiet=False).table(outcome)
-        for line in [] if compared is None else compared.lines():
+        _show(outcome, chosen)
+        for line in [*notes, *([] if compared is None else compared.lines())]:
             click.echo(line)
     judged = any(case["checks"] for case in outcome.cases)
     codes = [outcome.exit_code] if judged or outcome.interrupted else [ExitCode.PASS]
     return ExitCode.combine([*codes, *([] if compared is None else [compared.exit_code])])
+
+
+def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptions, list[str]]":
+    """How the log is taken: as it is, or planned as for sending; and what to tell about the plan."""
+    from hil.campaign.judging_logs import LogOptions
+
+    into = chosen["into"] == "virtual-bms"
+    span = parse_span(chosen["window"] or "0s..", "--window")
+    channel = chosen["channels"][0] if chosen["channels"] else None
+    start_on = chosen["start_on"] or ""
+    is_cut = span.stop_ns is not None or (into and bool(chosen["window"] or start_on))
+    changing = any(_is_given(name, chosen) for name in (*CHANGING, *DEFAULTS))
+    if not (changing or is_cut or len(logs) > 1 or len(chosen["channels"]) > 1):
+        return LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel), []
+    from hil.cli.replay_taken import taken
+
+    # Expectations need what was said before their start too; the virtual BMS meets the log where it is cut.
+    made = taken(logs, chosen if into else {**chosen, "start_on": None, "window": f"..{span.stop_ns} ns" * is_cut})
+    start_s, trigger = (0.0, "") if into else (made.at_ns(span.start_ns) * 1e-9, start_on)
+    return LogOptions(chosen["results"], chosen["bench"], start_s, trigger, None, planned=made.trace), made.notes
+
+
+def _show(outcome: "Outcome", chosen: Mapping[str, Any]) -> None:
+    """The verdicts; of a log given to the virtual BMS without expectations, what it did."""
+    from hil.campaign.reacting import lines_of
+    from hil.campaign.run import Screen
+
+    if chosen["expect"] is not None:
+        Screen(quiet=False).table(outcome)
+        return
+    for case in outcome.cases:
+        for line in [*lines_of(case["name"], case["reaction"]), *(f"  {note}" for note in case["notes"])]:
+            click.echo(line)
+        click.echo(f"record: {outcome.folder / case['record']}")
+    if outcome.report is not None:
+        click.echo(f"report: {outcome.report}")
 
 
 def tolerances_of(chosen: Mapping[str, Any]) -> Tolerances:

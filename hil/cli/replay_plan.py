@@ -1,5 +1,6 @@
 """From the options of ``hil replay`` to plans."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,7 +16,7 @@ from hil.errors import InputError, Problem
 from hil.logs.trace import from_bytes
 from hil.replay.conditions import breaks, parse_condition, parse_trigger
 from hil.replay.corrupt import break_protection, disturb, parse_broken, parse_chance
-from hil.replay.filters import Filter, Remap, parse_remap, parse_rules
+from hil.replay.filters import Filter, Remap, parse_remap, parse_rules, shortened, whole_number
 from hil.replay.player import Marks
 from hil.replay.ports import key_of, keys_of
 from hil.replay.rewrite import Seams, Span, mode_of, parse_change, parse_span, repair, rewrite
@@ -23,7 +24,10 @@ from hil.replay.schedule import Cut, Plan, Timing, plan
 from hil.replay.source import Source
 from hil.replay.wire import BitRates
 from hil.tick import FrameBits
-from hil.units import parse_time_ns
+from hil.units import NUMBER, parse_time_ns
+
+LONGEST_SPEED = 40
+_SPEED = re.compile(rf"{NUMBER}|[0-9]{{1,18}}/[0-9]{{1,18}}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -65,34 +69,46 @@ def time_of(chosen: Mapping[str, Any], name: str) -> int | None:
 
 def timing_of(chosen: Mapping[str, Any]) -> Timing:
     """Speed, gaps and fitting. Raises InputError for what is no number, or not above 0."""
-    try:
-        speed = Fraction(chosen["speed"].strip().removesuffix("x"))
-    except (ValueError, ZeroDivisionError):
-        raise InputError(Problem("--speed", expected="a number such as 2, 0.5, 1/3", found=chosen["speed"])) from None
-    if speed <= 0:
-        raise InputError(Problem("--speed", expected="more than 0", found=chosen["speed"]))
+    speed = _speed(chosen["speed"])
     gap_ns = time_of(chosen, "gap")
     if chosen["fast"] and gap_ns is not None:
         raise InputError(Problem("--fast and --gap", expected="one of them"))
     return Timing(speed, 0 if chosen["fast"] else gap_ns, time_of(chosen, "max_gap"), _rates(chosen["fit_bus"]))
 
 
+def _speed(text: str) -> Fraction:
+    """An exact fraction; its length is bounded first, for a fraction holds every digit that an exponent asks for."""
+    plain = text.strip().removesuffix("x")
+    is_number = len(plain) <= LONGEST_SPEED and _SPEED.fullmatch(plain) is not None
+    try:
+        speed = Fraction(plain) if is_number else None
+    except ZeroDivisionError:
+        speed = None
+    if speed is None:
+        raise InputError(Problem("--speed", expected="a number such as 2, 0.5, 1/3", found=shortened(text)))
+    if speed <= 0:
+        raise InputError(Problem("--speed", expected="more than 0", found=text))
+    return speed
+
+
 def _rates(text: str | None) -> BitRates | None:
     if text is None:
         return None
-    nominal, _, data = text.replace(" ", "").partition("/")
-    if not nominal.isdecimal() or not (data or "1").isdecimal() or int(nominal) == 0 or int(data or 1) == 0:
-        raise InputError(Problem("--fit-bus", expected="bit/s such as 500000 or 500000/2000000", found=text))
-    return BitRates(int(nominal), int(data or nominal))
+    first, _, second = text.replace(" ", "").partition("/")
+    nominal, data = whole_number(first), whole_number(second or first)
+    if not nominal or not data:
+        raise InputError(Problem("--fit-bus", expected="bit/s such as 500000 or 500000/2000000", found=shortened(text)))
+    return BitRates(nominal, data)
 
 
 def loops_of(text: str) -> int | None:
     """A count from 1, None for ever. Raises InputError for anything else."""
     if text.strip().lower() == "forever":
         return None
-    if not text.strip().isdecimal() or int(text) == 0:
-        raise InputError(Problem("--loop", expected="a number from 1 on, or forever", found=text))
-    return int(text)
+    loops = whole_number(text)
+    if not loops:
+        raise InputError(Problem("--loop", expected="a number from 1 on, or forever", found=shortened(text)))
+    return loops
 
 
 def planned(sources: Sequence[Source], chosen: Mapping[str, Any]) -> Planned:

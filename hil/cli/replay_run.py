@@ -15,7 +15,7 @@ from hil.cli.replay_plan import Planned, marks_of, names_of, planned, seams_of, 
 from hil.errors import BenchError, ExitCode, InputError, Problem
 from hil.logs.trace import Trace, from_bytes
 from hil.logs.write import write_log
-from hil.replay.filters import parse_rules, wanted
+from hil.replay.filters import parse_rules, shortened, wanted, whole_number
 from hil.replay.lateness import Lateness
 from hil.replay.player import Ended, Player, Report
 from hil.replay.ports import KEY_EXTENDED, Answer, Pacer, StopAtBreak, Target, VirtualPacer
@@ -159,12 +159,13 @@ def _buses(chosen: Mapping[str, Any]) -> Target:
         for text in chosen["route"]:
             number, _, rest = text.partition("=")
             interface, colon, channel = rest.partition(":")
-            if not (number.strip().isdecimal() and colon and channel):
-                raise InputError(Problem("--route", expected="LOG-CHANNEL=INTERFACE:CHANNEL", found=text))
+            lane = whole_number(number)
+            if lane is None or lane > 255 or not (colon and channel):
+                raise InputError(Problem("--route", expected="LOG-CHANNEL=INTERFACE:CHANNEL", found=shortened(text)))
             there = (interface.strip(), channel.strip())
             if there not in opened:
                 opened[there] = PythonCanTarget(*there, chosen["bitrate"], options)
-            by_channel[int(number)] = opened[there]
+            by_channel[lane] = opened[there]
     except (InputError, BenchError):
         for target in opened.values():
             target.close()

@@ -20,6 +20,7 @@ MARK = b"LOBJ"
 FILE_HEADER = struct.Struct("<4sL8BQQLL8H8H")  # signature, size, application, sizes, counts, first and last time
 OBJECT = struct.Struct("<4sHHLL")  # signature, header size, header version, object size, type
 CONTAINER = struct.Struct("<H6xL4x")  # compression, uncompressed size; follows OBJECT
+HEADER_SIZE = 144  # bytes of the file header in every file known
 BODY = OBJECT.size + CONTAINER.size
 STORED = 0
 LARGEST = 1 << 28  # bytes of one container inflated; a larger one is taken for damaged
@@ -88,7 +89,8 @@ class _Reader:
         self.frames = self.words = 0
         self.pending: list[bytes] = []
         self.pending_size = 0
-        self.first = header[1] if content[header[1] : header[1] + 4] == MARK else content.find(MARK, 16)
+        self.first = self._begin(header[1])
+        self.claimed = header[10]
 
     def read(self) -> Log:
         position, size = self.first, len(self.content)
@@ -96,6 +98,9 @@ class _Reader:
             position = self._next(position)
             self.on_progress(min(1.0, position / size))
         self._flush()
+        if not self.unreadable and (size <= HEADER_SIZE or self.claimed > size):  # cut between two objects
+            told = f"; its header says it has {self.claimed} bytes" if self.claimed > size else " behind its header"
+            self._skip(size, f"the file ends here{told}")
         if self.start_ns:
             self.facts["start"] = iso(self.start_ns)
         named = [f"{NAMES.get(int(kind), f'type {kind}')}: {self.others[kind]}" for kind in np.flatnonzero(self.others)]
@@ -103,6 +108,13 @@ class _Reader:
             self.facts["objects that are no frames"] = ", ".join(named)
         trace = self.columns.trace(self.frames, self.words, absolute=bool(self.start_ns))
         return Log("blf", trace, tuple(self.skips), self.unreadable, self.facts)
+
+    def _begin(self, header_size: int) -> int:
+        """Where the objects begin: behind the header, unless its size is damaged and the usual place shows it."""
+        if self.content[header_size : header_size + 4] == MARK:
+            return header_size
+        usual = self.content.find(MARK, FILE_HEADER.size, HEADER_SIZE + objects.WINDOW + 4)
+        return usual if usual >= 0 else HEADER_SIZE
 
     def _skip(self, offset: int, what: str) -> None:
         self.unreadable += 1
@@ -114,7 +126,7 @@ class _Reader:
         content = self.content
         found = content.find(MARK, position)
         end = found if found >= 0 else len(content)
-        if end - position > objects.WINDOW:
+        if end - position > objects.WINDOW or (found < 0 and content[position : position + 1] == MARK[:1]):
             self._skip(position, f"{end - position} bytes that are no object")
             self._break()
         if found < 0:

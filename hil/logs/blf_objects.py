@@ -26,6 +26,7 @@ LONGEST = 1 << 26  # bytes; an object that says it is longer is taken for damage
 SMALLEST = HEADER + 4  # bytes of the smallest frame, for reserving room
 NOTED = 64  # damaged places kept by offset
 TYPES = 256
+OVERLOAD, STATISTIC, DRIVER_ERROR, CLOCK, TEXT, MARKER, ETHERNET_STATISTIC = 3, 4, 31, 51, 65, 96, 115  # no frames
 FRAMES, BAD, NEED, LOST = 0, 1, 2, 3  # indexes of the tally
 TALLY = 4
 EXTENDED, REMOTE, SENT = int(FrameBits.EXTENDED), int(FrameBits.REMOTE), int(FrameBits.SENT)
@@ -135,6 +136,21 @@ def _skipped(tally: Ints, bad: Ints, p: int, lost: int) -> int:
 
 
 @kernel
+def _disguised(data: Bytes, p: int, head: int, size: int, kind: int) -> bool:
+    """Whether an object of a type that is no frame has everything of a frame of type CAN_MESSAGE but the type.
+
+    These have no checksum: of a damaged type nothing else tells. Types common in logs are what they say.
+    """
+    if size - head != 16 or kind == OVERLOAD or kind == STATISTIC or kind == DRIVER_ERROR or kind == CLOCK:
+        return False
+    if kind == TEXT or kind == MARKER or kind == ETHERNET_STATISTIC or head < HEADER:
+        return False
+    b = p + head
+    ident = _u32(data, b + 4)
+    return _u16(data, b) <= 256 and data[b + 3] <= 8 and (ident < 0x800 or 1 << 31 <= ident < 5 << 29)
+
+
+@kernel
 def find(data: Bytes, whole: int, top: int, layout: Ints, where: Ints32, tally: Ints, others: Ints, bad: Ints) -> int:
     """Where the frames in ``data`` begin, into ``where``; returns where the search stopped. ``others`` counts other types.
 
@@ -149,6 +165,8 @@ def find(data: Bytes, whole: int, top: int, layout: Ints, where: Ints32, tally: 
                 need = WINDOW + 4
                 break
             if p >= last or (last - p < BASE and lost == 0):
+                if p < last and data[p] == 0x4C:
+                    _skipped(tally, bad, p, lost)
                 p = last
                 break
             lost = _skipped(tally, bad, p, lost)
@@ -173,7 +191,7 @@ def find(data: Bytes, whole: int, top: int, layout: Ints, where: Ints32, tally: 
         if good and end + WINDOW + 4 > last and whole == 0:
             need = size + WINDOW + 4
             break
-        good = good and end <= last
+        good = good and end <= last and not (most == 0 and _disguised(data, p, head, size, kind))
         found = signature_at(data, end, end + WINDOW) if good else -1
         if good and found < 0:
             good = _sound(data, p, layout)

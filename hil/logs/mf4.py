@@ -1,8 +1,7 @@
-"""Bus logging groups of ASAM MDF 4 through asammdf: whole groups as arrays, never frame by frame."""
+"""Bus logging groups of ASAM MDF 4: their layout, and writing them through asammdf, whole groups as arrays."""
 
 import importlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import InputError, Problem
-from hil.logs.log import Log
-from hil.logs.moment import iso
-from hil.logs.trace import Trace, concat, from_matrix, to_matrix
+from hil.logs.trace import Trace, to_matrix
 from hil.tick import FrameBits
 
 Progress = Callable[[float], None]
@@ -27,7 +24,8 @@ FLAGS = (
     ("Dir", FrameBits.SENT),
 )
 BUS_SOURCE, BUS_CAN = 2, 2  # source type and bus type of an acquisition source
-EPOCH_NS = 631_152_000 * 10**9  # 1990: a start before it is no date
+BUS_EVENT = 2  # flag of a channel group: events of a bus
+NO_FRAMES = ("CAN_Overload", "LIN_", "FLX_", "MOST_", "ETH_", "KLINE_", "USB_", "GB_")  # events that are no CAN frames
 OFFSETS_VALID = 2  # time flag: UTC, and the offsets to local time are known
 
 
@@ -37,116 +35,14 @@ def library() -> Any:
         importlib.import_module("can")  # asammdf brings a stand-in of that name unless the real one is there first
         return importlib.import_module("asammdf")
     except ImportError as error:
-        message = "MF4 needs the package asammdf: pip install 'cellbench[export]'"
+        message = "writing MF4 needs the package asammdf: pip install 'cellbench[export]'"
         raise InputError(Problem(message, found=str(error))) from error
-
-
-def read_mf4(content: bytes, on_progress: Progress | None = None) -> Log:
-    """Read the CAN frames of an MF4 file, also of one the recorder did not finish; groups are merged in order of time.
-
-    Times are absolute when the file has a start time. Bus channels count from 1 in the format and from 0 here.
-
-    Raises:
-        InputError: asammdf is not installed, the file is damaged, or it holds no bus logging (only measured channels).
-    """
-    mdf_of = library().MDF
-    try:
-        with mdf_of(BytesIO(content)) as file:
-            return _read(file, on_progress)
-    except InputError:
-        raise
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"[:200]
-        raise InputError(Problem("cannot read the MF4 file", expected="ASAM MDF version 4", found=found)) from error
-
-
-def _read(file: Any, on_progress: Progress | None) -> Log:
-    start_ns = _start_ns(file)
-    traces, buses, others = [], 0, 0
-    for index, group in enumerate(file.groups):
-        names = {channel.name for channel in group.channels}
-        kind = next((k for k in KINDS if k[0] in names), None)
-        buses += kind is not None
-        if group.channel_group.cycles_nr and kind is None and names:
-            others += int(group.channel_group.cycles_nr)
-        elif group.channel_group.cycles_nr and kind is not None:
-            traces.append(_frames(file, index, *kind, start_ns))
-        if on_progress:
-            on_progress((index + 1) / len(file.groups))
-    if not buses:
-        problem = "the MF4 file holds no CAN bus logging"
-        raise InputError(
-            Problem(problem, expected="a channel group CAN_DataFrame", found=f"{len(file.groups)} other groups")
-        )
-    joined = concat(traces)
-    trace = joined.select(np.argsort(joined.t_ns, kind="stable"))
-    program = getattr(file.identification, "program_identification", b"")
-    facts = {"version": str(file.version), "program": bytes(program).decode("latin-1").strip(" \0")}
-    if start_ns:
-        facts["start"] = iso(start_ns)
-    if others:
-        facts["records of other groups"] = str(others)
-    return Log("mf4", trace, (), 0, {name: text for name, text in facts.items() if text})
-
-
-def _start_ns(file: Any) -> int:
-    """Start of the recording in ns since 1970, 0 when the file has none; a time without zone is taken as UTC."""
-    start_ns = int(file.header.abs_time)
-    return start_ns if start_ns >= EPOCH_NS else 0
 
 
 def set_start(file: Any, start_ns: int) -> None:
     """Set the start time of an open MDF file, in UTC."""
     file.header.abs_time, file.header.tz_offset, file.header.daylight_save_time = start_ns, 0, 0
     file.header.time_flags = OFFSETS_VALID
-
-
-def _frames(file: Any, index: int, name: str, always: int, start_ns: int) -> Trace:
-    """One group's frames; fields the recorder left out are zero, direction is text or number."""
-    signal = file.get(name, group=index, raw=False)
-    samples, n = signal.samples, len(signal.samples)
-    prefix = f"{name}."
-    fields = {f.removeprefix(prefix): samples[f] for f in samples.dtype.names or () if f.startswith(prefix)}
-    identifiers = _numbers(fields, "ID", n)
-    bits = np.full(n, int(always), np.int32)
-    for field, flag in FLAGS:
-        bits |= np.where(_numbers(fields, field, n) != 0, np.int32(flag), np.int32(0))
-    bits |= np.where(identifiers >> 31 & 1 != 0, np.int32(FrameBits.EXTENDED), np.int32(0))
-    channels = _numbers(fields, "BusChannel", n)
-    channels = np.clip(channels - (1 if n and channels.min() > 0 else 0), 0, 255)
-    code = np.minimum(_numbers(fields, "DLC", n), 15)
-    known = "DataLength" in fields and not always & FrameBits.REMOTE
-    lengths = _numbers(fields, "DataLength", n) if known else LENGTHS[code].astype(np.int64)
-    lengths = np.clip(lengths, 0, np.where(bits & FrameBits.FD, 64, np.where(known, 64, 8)))
-    payloads = _bytes(fields.get("DataBytes"), n)
-    relative_ns = np.rint(np.asarray(signal.timestamps, np.float64) * 1e9).astype(np.int64)
-    return from_matrix(
-        relative_ns + start_ns,
-        (identifiers & 0x1FFFFFFF).astype(np.int32),
-        bits,
-        lengths.astype(np.uint8),
-        payloads,
-        channels.astype(np.uint8),
-        bool(start_ns),
-    )
-
-
-def _numbers(fields: dict[str, NDArray[Any]], name: str, n: int) -> NDArray[np.int64]:
-    values = fields.get(name)
-    if values is None:
-        return np.zeros(n, np.int64)
-    if values.dtype.kind in "SU":
-        sent = [text.strip().lower() in (b"tx", "tx", b"1", "1") for text in values.tolist()]
-        return np.array(sent, np.int64)
-    return values.astype(np.int64)
-
-
-def _bytes(values: NDArray[Any] | None, n: int) -> NDArray[np.uint8]:
-    if values is None:
-        return np.zeros((n, 0), np.uint8)
-    if values.dtype.kind == "S":
-        return np.frombuffer(values.tobytes(), np.uint8).reshape(n, values.dtype.itemsize)
-    return values.astype(np.uint8).reshape(n, -1)[:, :64]
 
 
 def bus_groups(trace: Trace, zero_ns: int = 0) -> list[tuple[str, NDArray[np.float64], NDArray[np.void]]]:

@@ -9,7 +9,7 @@ from hil.errors import InputError, Problem
 from hil.logs.blf import read_blf
 from hil.logs.candump import read_candump
 from hil.logs.log import Log, Skip
-from hil.logs.mf4 import read_mf4
+from hil.logs.mf4_read import read_mf4
 from hil.logs.recognise import recognise
 from hil.logs.text import TEXT_FORMATS
 

@@ -30,6 +30,21 @@ from hil.records.layout import (
     WORDS,
 )
 from hil.records.scan import MAGIC, Scan, scan
+from hil.tick import PAYLOAD
+
+MOST_COLUMNS = 1 << 20  # far above any row; what is more is no table
+INT64_MAX = 2**63 - 1
+_NO_LAYOUT = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +98,49 @@ class Record:
 
 
 def _table(text: str) -> tuple[Table, list[int]]:
+    """The quantity table and the checks' columns. Raises KeyError, TypeError or ValueError for what is no table."""
     raw = json.loads(text)
-    lines = tuple(Quantity(**{**q, "labels": tuple(q["labels"])}) for q in raw["quantities"])
-    return Table(lines, raw["columns"], raw["recorded"], raw["cells"], raw["temps"]), list(raw["checks"])
+    columns = _count(raw["columns"], MOST_COLUMNS)
+    lines = tuple(_quantity(q, columns) for q in raw["quantities"])
+    if sum(q.count + (q.time_count if q.time_start >= 0 else 0) for q in lines) > columns:
+        raise ValueError(f"more quantities than its {columns} columns")
+    recorded, cells, temps = (_count(raw[name], columns) for name in ("recorded", "cells", "temps"))
+    return Table(lines, columns, recorded, cells, temps), [_count(c, columns - 1) for c in raw["checks"]]
+
+
+def _quantity(raw: Any, columns: int) -> Quantity:
+    """One line of the table, all its columns within ``columns``."""
+    q = Quantity(**{**raw, "labels": tuple(raw["labels"])})
+    texts = (q.name, q.unit, q.meaning, *q.labels)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a quantity of {str(raw)[:40]}")
+    ends = [_count(q.start, columns) + _count(q.count, columns)]
+    if _count(q.time_start + 1, columns):
+        ends.append(q.time_start + _count(q.time_count, columns))
+    if max(ends) > columns:
+        raise ValueError(f"{q.name[:40]} lies behind the last column")
+    return q
+
+
+def _count(value: Any, most: int) -> int:
+    """A whole number from 0 to ``most``."""
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{str(value)[:40] if not isinstance(value, int) else 'a number'} outside 0 to {most}")
+    return value
+
+
+def _event(content: bytes) -> dict[str, Any]:
+    event = json.loads(content)
+    if not isinstance(event["t_ns"], int) or abs(event["t_ns"]) > INT64_MAX:
+        raise ValueError("an event without a time")
+    return {**event, "kind": str(event["kind"]), "text": str(event["text"])}
+
+
+def _verdicts(content: bytes) -> list[dict[str, Any]]:
+    verdicts = json.loads(content)
+    if not isinstance(verdicts, list) or not all(isinstance(v["id"], str) for v in verdicts):
+        raise TypeError("verdicts without an id")
+    return verdicts
 
 
 def is_record(path: Path) -> bool:
@@ -113,10 +168,12 @@ def read(path: Path) -> Record:
         row_times, rows = _blocks(parts[ROWS], table.recorded)
         check_times, checks = _blocks(parts[CHECKS], len(check_columns))
         frames = np.frombuffer(b"".join(parts[FRAMES]), FRAME)
-        events = [json.loads(e) for e in parts[EVENTS]]
-        verdicts = json.loads(parts[VERDICTS][-1]) if parts[VERDICTS] else []
+        if frames["dlc"].max(initial=0) > PAYLOAD:
+            raise ValueError(f"a frame of {frames['dlc'].max()} bytes")
+        events = [_event(e) for e in parts[EVENTS]]
+        verdicts = _verdicts(parts[VERDICTS][-1]) if parts[VERDICTS] else []
         inputs = _inputs(parts[INPUTS], table)
-    except (KeyError, TypeError, ValueError, struct.error) as error:
+    except _NO_LAYOUT as error:
         raise InputError(Problem("a record of another layout", str(path), found=str(error)[:80])) from error
     return Record(
         path,
@@ -205,6 +262,8 @@ def _blocks(parts: list[bytes], columns: int) -> tuple[NDArray[np.int64], NDArra
     times, values = [], []
     for part in parts:
         _, n, width, _, _ = HEADER.unpack_from(part)
+        if width != columns:
+            raise ValueError(f"a block of {width} columns instead of {columns}")
         at = HEADER.size
         times.append(np.frombuffer(part, "<i8", n, at))
         values.append(np.frombuffer(part, "<f8", n * width, at + 8 * n).reshape(n, width))

@@ -1,5 +1,6 @@
 """Finishing a record that a kill, a full disk or a bad block cut off."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def recover(path: Path, out: Path) -> Recovered:
     The original stays as it is: it is evidence.
 
     Raises:
-        InputError: ``path`` cannot be read, is no record, holds no quantity table, or is the same file as ``out``.
+        InputError: ``path`` cannot be read, is no record, holds no quantity table, is of another layout, or is the same
+            file as ``out``.
         BenchError: ``out`` cannot be written.
     """
     if out.exists() and path.exists() and out.samefile(path):
@@ -100,15 +102,19 @@ def _write(found: Scan, result: Recovered, partial: Path) -> None:
 
 
 def _topic(found: Scan, message: Any) -> str:
-    known = found.topics.get(message.channel_id) or list(SCHEMAS)[message.channel_id - 1]
-    if known not in SCHEMAS:
-        raise InputError(Problem("a record of another layout", found=f"topic {known!r}"))
+    known = found.topics.get(message.channel_id, dict(enumerate(SCHEMAS, 1)).get(message.channel_id))
+    if known is None or known not in SCHEMAS:
+        told = f"channel {message.channel_id}" if known is None else f"topic {known[:80]!r}"
+        raise InputError(Problem("a record of another layout", found=told))
     return known
 
 
 def _tick_times_ns(found: Scan) -> NDArray[np.int64]:
     blocks = [m.data for group in found.groups for m in group if _topic(found, m) == CHECKS]
-    times = [np.frombuffer(data, "<i8", HEADER.unpack_from(data)[1], HEADER.size) for data in blocks]
+    try:
+        times = [np.frombuffer(data, "<i8", HEADER.unpack_from(data)[1], HEADER.size) for data in blocks]
+    except (ValueError, struct.error) as error:
+        raise InputError(Problem("a record of another layout", found=f"a block of {CHECKS!r}: {error}")) from error
     return np.concatenate(times) if times else np.empty(0, np.int64)
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from hil.errors import BenchError, InputError, Problem
 from hil.image import Table
 from hil.kernel import Rows, dtype_of
-from hil.records.layout import BLEED, INPUTS, SCALARS
+from hil.records.layout import BLEED, INPUTS, ROOM, SCALARS
 from hil.records.reader import Inputs, Record
-from hil.tick import Edge, Frame, FrameBits, Link
+from hil.tick import EDGES, FRAMES, SWITCHES, Edge, Frame, FrameBits, Link
 
 T_NS, LATE_NS, LOST, STRUCTS, COILS, POLES = range(6)  # words of a tick in ``inputs``
 NOT_RECEIVED = int(FrameBits.SENT | FrameBits.FAULT)
@@ -137,6 +137,9 @@ def tape(record: Record, tick_ns: int) -> Inputs:
     inputs, path = record.inputs, str(record.path)
     if inputs is None or not len(inputs.words):
         raise InputError(Problem("the record cannot be run again", path, expected=f"a topic {INPUTS!r}"))
+    counts = inputs.words[:, [STRUCTS, COILS, POLES]]
+    if (counts < 0).any() or (counts > (ROOM, EDGES, EDGES)).any():
+        raise InputError(Problem("the record counts more in a tick than a tick holds; it cannot be run again", path))
     times = inputs.words[:, T_NS]
     expected = np.arange(len(times)) * tick_ns
     wrong = np.flatnonzero(times != expected)
@@ -150,6 +153,9 @@ def tape(record: Record, tick_ns: int) -> Inputs:
         raise InputError(Problem("frames of the record are missing; it cannot be run again", path, found=found))
     if int(inputs.words[:, [COILS, POLES]].sum()) != len(inputs.edges):
         raise InputError(Problem("edges of the record are missing; it cannot be run again", path))
+    wires = inputs.edges["wire"]
+    if len(wires) and not 0 <= wires.min() <= wires.max() < SWITCHES:
+        raise InputError(Problem("an edge of the record is of no known wire; it cannot be run again", path))
     return inputs
 
 
@@ -157,7 +163,11 @@ def _frames(record: Record, counts: NDArray[np.int64]) -> tuple[NDArray[np.void]
     """The frames heard, as the link holds them, and where each tick's begin."""
     heard = record.frames["bits"] & NOT_RECEIVED == 0
     ticks = np.repeat(np.arange(len(counts)), counts)
-    starts = np.concatenate(([0], np.cumsum(np.bincount(ticks[heard], minlength=len(counts)))))
+    each = np.bincount(ticks[heard], minlength=len(counts))
+    if each.max(initial=0) > FRAMES:
+        what = "the record brings more frames in a tick than a tick holds; it cannot be run again"
+        raise InputError(Problem(what, str(record.path), expected=f"at most {FRAMES}", found=str(each.max())))
+    starts = np.concatenate(([0], np.cumsum(each)))
     taken = record.frames[heard]
     out = np.zeros(len(taken), dtype_of(Frame))
     for name in ("t_ns", "id", "dlc", "source", "payload"):
@@ -174,11 +184,18 @@ def _switches(words: NDArray[np.int64], cells: int) -> NDArray[np.int32]:
 
 def _readings(record: Record, inputs: Inputs) -> NDArray[np.float64]:
     """What the instruments read at every tick: recorded for itself, else the ``measured`` columns, which hold the same."""
+    path, expected = str(record.path), record.table.cells + record.table.temps + len(SCALARS)
     if inputs.readings.shape[1]:
-        return inputs.readings
-    if len(record.row_times_ns) != len(inputs.words):
-        raise InputError(Problem("full rows of the record are missing; it cannot be run again", str(record.path)))
-    return record.rows[:, reading_columns(record.table)]
+        found = inputs.readings
+    elif len(record.row_times_ns) != len(inputs.words):
+        raise InputError(Problem("full rows of the record are missing; it cannot be run again", path))
+    else:
+        columns = reading_columns(record.table)
+        found = record.rows[:, [c for c in columns if c < record.table.recorded]]
+    if found.shape[1] != expected:
+        what = "readings of the record are missing; it cannot be run again"
+        raise InputError(Problem(what, path, expected=f"{expected} a tick", found=str(found.shape[1])))
+    return found
 
 
 def reading_columns(table: Table) -> list[int]:
@@ -188,6 +205,6 @@ def reading_columns(table: Table) -> list[int]:
     for name in names:
         q = table.find(f"measured.{name}")
         if q is None:
-            raise KeyError(name)
+            raise InputError(Problem("a record that cannot be run again", expected=f"a quantity measured.{name}"))
         columns += range(q.start, q.start + q.count)
     return columns

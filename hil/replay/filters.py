@@ -17,8 +17,22 @@ Mask = NDArray[np.bool_]
 EXTENDED, SENT = int(FrameBits.EXTENDED), int(FrameBits.SENT)
 NOT_FRAMES = int(FrameBits.ERROR | FrameBits.LOST)
 STANDARD_MAX, EXTENDED_MAX = 0x7FF, 0x1FFFFFFF
-_NUMBER = r"(?:0[xX][0-9a-fA-F]+|\d+)"
+SHOWN = 60  # characters of an argument that an error repeats
+_DIGITS = 18  # what is longer is no number anybody means, and from 4300 on Python refuses to read it
+_NUMBER = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
 _RULE = re.compile(rf"({_NUMBER})(?:(-|/)({_NUMBER}))?")
+_WHOLE = re.compile(rf"\s*0*([0-9]{{1,{_DIGITS}}})\s*")
+
+
+def whole_number(text: str) -> int | None:
+    """The number from 0 on that ``text`` writes in decimal digits, leading zeros or not; None for anything else."""
+    matched = _WHOLE.fullmatch(text)
+    return None if matched is None else int(matched[1])
+
+
+def shortened(text: str) -> str:
+    """``text`` as an error repeats it."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +129,29 @@ def _parse(plain: str, text: str, db: Database | None) -> list[Ids]:
         wide = wide_a or wide_b
         return [Ids(a & b, a & b, b, not wide, wide)]
     if a > b:
-        raise InputError(Problem(f"identifiers {text!r}", expected="the smaller number first", found=plain))
+        what = f"identifiers {shortened(text)!r}"
+        raise InputError(Problem(what, expected="the smaller number first", found=shortened(plain)))
     return [Ids(a, b, -1, not wide_a, wide_b)]
 
 
 def _number(text: str, whole: str) -> tuple[int, bool]:
     """The number, and whether it is a 29-bit identifier."""
-    value = int(text, 0) if text[:2] in ("0x", "0X") else int(text)
-    if value > EXTENDED_MAX:
-        raise InputError(Problem(f"identifiers {whole!r}", expected="at most 0x1FFFFFFF", found=text))
-    return value, value > STANDARD_MAX or (text[:2] in ("0x", "0X") and len(text) >= 10)
+    is_hex = text[:2] in ("0x", "0X")
+    value = int(text, 16) if is_hex else whole_number(text)
+    if value is None or value > EXTENDED_MAX:
+        what = f"identifiers {shortened(whole)!r}"
+        raise InputError(Problem(what, expected="at most 0x1FFFFFFF", found=shortened(text)))
+    return value, value > STANDARD_MAX or (is_hex and len(text) >= 10)
 
 
 def _by_name(name: str, text: str, db: Database | None) -> list[Ids]:
     if db is None:
         what = "a number, a range 0x100-0x1FF or value/mask; names need --dbc"
-        raise InputError(Problem(f"identifiers {text!r}", expected=what, found=name or "nothing"))
+        raise InputError(Problem(f"identifiers {shortened(text)!r}", expected=what, found=shortened(name) or "nothing"))
     found = [m for m in db.messages if fnmatchcase(m.name, name)]
     if not found:
         close = nearest(name, (m.name for m in db.messages)) or ""
-        raise InputError(Problem(f"no message {name!r}", str(db.path), nearest=close))
+        raise InputError(Problem(f"no message {shortened(name)!r}", str(db.path), nearest=close))
     return [Ids(m.id, m.id, -1, not m.extended, m.extended) for m in found]
 
 
@@ -169,12 +186,14 @@ def parse_remap(ids: Sequence[str], channels: Sequence[str], db: Database | None
         left, sign, right = text.partition("=")
         old, new = _parse(left.strip(), text, db) if sign else [], _parse(right.strip(), text, db) if sign else []
         if len(old) != 1 or len(new) != 1 or new[0].low != new[0].high or new[0].mask != -1:
-            raise InputError(Problem(f"identifier map {text!r}", expected="OLD=NEW such as 0x100=0x200"))
+            raise InputError(Problem(f"identifier map {shortened(text)!r}", expected="OLD=NEW such as 0x100=0x200"))
         pairs.append((old[0], new[0]))
     lanes: list[tuple[int, int]] = []
     for text in channels:
         left, _, right = text.partition("=")
-        if not (left.strip().isdecimal() and right.strip().isdecimal() and max(int(left), int(right)) < 256):
-            raise InputError(Problem(f"channel map {text!r}", expected="OLD=NEW such as 0=1, each 0 to 255"))
-        lanes.append((int(left), int(right)))
+        old_lane, new_lane = whole_number(left), whole_number(right)
+        if old_lane is None or new_lane is None or max(old_lane, new_lane) > 255:
+            expected = "OLD=NEW such as 0=1, each 0 to 255"
+            raise InputError(Problem(f"channel map {shortened(text)!r}", expected=expected))
+        lanes.append((old_lane, new_lane))
     return Remap(tuple(pairs), tuple(lanes))

@@ -91,7 +91,12 @@ class Tolerances:
 
 def fits(pattern: str, name: str) -> bool:
     """True when ``name`` fits ``pattern``, in which ``*`` stands for any text and ``?`` for one character."""
-    wanted = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    first, *middle = (re.escape(piece).replace(r"\?", ".") for piece in pattern.split("*"))
+    if not middle:
+        return re.fullmatch(first, name, re.DOTALL) is not None
+    # Each piece between two stars is taken where it stands first and never tried elsewhere ("(?>"): no later place could
+    # help what follows, and trying them all takes for ever with many stars.
+    wanted = first + "".join(f"(?>.*?{piece})" for piece in middle[:-1]) + ".*" + middle[-1]
     return re.fullmatch(wanted, name, re.DOTALL) is not None
 
 

@@ -43,17 +43,18 @@ def log_tick(states: Rows[LogState], fixed: Rows[Params], links: Rows[Link], k: 
 
 
 class LogFrames:
-    """The frames of a log in order of time, handed out in pieces; times count from the first frame.
+    """The frames of a log in order of time, handed out in pieces; times count from the first frame, or ``zero_ns``.
 
     ``late`` counts frames handed out after their own tick because more ended in it than a tick holds: they keep their
     own times.
     """
 
-    def __init__(self, trace: Trace, source: Node = Node.DUT) -> None:
-        """``source`` is who the frames are said to come from."""
+    def __init__(self, trace: Trace, source: Node = Node.DUT, zero_ns: int | None = None) -> None:
+        """``source`` is who the frames are said to come from; ``zero_ns`` is the log's time that counts as 0."""
         order = np.argsort(trace.t_ns, kind="stable")
         self._trace = trace.select(order)
-        self.zero_ns = int(self._trace.t_ns[0]) if len(trace) else 0
+        first_ns = int(self._trace.t_ns[0]) if len(trace) else 0
+        self.zero_ns = first_ns if zero_ns is None else zero_ns
         self._t_ns = self._trace.t_ns - self.zero_ns
         self._source = int(source)
         self._next = self._first = 0
@@ -64,6 +65,11 @@ class LogFrames:
     def done(self) -> bool:
         """True when all frames were handed out."""
         return self._next >= len(self._t_ns)
+
+    @property
+    def given(self) -> int:
+        """How many frames were handed out so far."""
+        return self._next
 
     @property
     def end_ns(self) -> int:

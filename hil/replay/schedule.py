@@ -123,9 +123,11 @@ def due_times(t_ns: Int64, timing: Timing) -> Int64:
     """Replay time of log times that rise from 0 or later.
 
     Raises:
-        InputError: slowed down so far that a time does not fit.
+        InputError: slowed down so far, or gaps so long, that a time does not fit.
     """
     if timing.gap_ns is not None:
+        if len(t_ns) * timing.gap_ns > INT64_MAX:
+            raise InputError(Problem("gap of the replay", expected="a replay of less than 292 years"))
         return np.arange(len(t_ns), dtype=np.int64) * timing.gap_ns
     if timing.longest_gap_ns is not None and len(t_ns):
         gaps = np.diff(t_ns, prepend=np.int64(0))
@@ -157,11 +159,16 @@ def turns(plans: Sequence[Plan], loops: int | None = 1, pause_ns: int = 0) -> It
     """The playlist from first to last log, ``loops`` times (None: for ever), ``pause_ns`` between two logs.
 
     A playlist without a single frame is played once, whatever ``loops`` says.
+
+    Raises:
+        InputError: a time of the playlist does not fit 64 bits.
     """
     empty = not any(len(p.due_ns) for p in plans)
     offset_ns = 0
     for turn in count() if loops is None else range(loops):
         for log, one in enumerate(plans):
+            if offset_ns + one.length_ns > INT64_MAX:
+                raise InputError(Problem("pauses and rounds", expected="a replay of less than 292 years"))
             yield Part(one, offset_ns, turn, log)
             offset_ns += one.length_ns + pause_ns
         if empty:

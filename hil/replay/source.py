@@ -18,13 +18,17 @@ KNOWN_BITS = sum(int(bit) for bit in FrameBits if bit <= FrameBits.ERROR_STATE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Frames of one file. ``notes`` tell what of it could not be read; ``whole`` is False when something could not."""
+    """Frames of one file. ``notes`` tell what of it could not be read; ``whole`` is False when something could not.
+
+    ``unreadable`` counts the pieces of a log that could not be read.
+    """
 
     path: Path
     trace: Trace
     form: str
     notes: tuple[str, ...] = ()
     whole: bool = True
+    unreadable: int = 0
 
 
 def is_record(path: Path) -> bool:
@@ -50,7 +54,7 @@ def load_source(path: Path, on_progress: Callable[[float], None] | None = None) 
     notes = tuple(f"{path}: {s.where}: {s.what} ({s.amount})" for s in log.skipped[:5])
     if log.unreadable:
         notes = (f"{path}: {log.unreadable} pieces could not be read", *notes)
-    return Source(path, log.trace, log.format, notes, not log.unreadable)
+    return Source(path, log.trace, log.format, notes, not log.unreadable, log.unreadable)
 
 
 def of_record_frames(frames: "np.ndarray[tuple[int], np.dtype[np.void]]") -> Trace:

@@ -88,7 +88,7 @@ def load(path: Path) -> Loaded:
     assert limits is not None
     _check_needs(model, document, pack.series)
     made = table(pack.series, pack.temperature_sensors.count)
-    cases = expand(model, pack.series)
+    cases = expand(model, pack.series, document)
     return Loaded(path, model, document, pack, pack_path, limits, limits_path, made, cases, profiles)
 
 

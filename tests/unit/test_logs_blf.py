@@ -1,6 +1,7 @@
 """BLF: python-can as second implementation in both directions, every object type by hand, and damage."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -287,6 +288,51 @@ def test_what_is_no_blf_is_refused() -> None:
     for content in (b"", b"LOGG", b"LOBJ" * 100):
         with pytest.raises(InputError, match="not a BLF file"):
             read_blf(content)
+
+
+def test_a_first_object_without_signature_is_counted() -> None:
+    content = bytearray(blf(container(message(1) + message(2))))
+    content[144] ^= 1
+    log = read_blf(bytes(content))
+    assert (len(log.trace), log.unreadable) == (0, 1)
+    assert log.skipped[0].where == "byte 144"
+
+
+def test_a_file_cut_between_two_objects_says_so_by_the_size_in_its_header() -> None:
+    content = bytearray(blf(container(message(1)), container(message(2))))
+    struct.pack_into("<Q", content, 16, len(content))
+    cut = 144 + len(container(message(1)))
+    log = read_blf(bytes(content[:cut]))
+    assert (log.trace.id.tolist(), log.unreadable, log.skipped[0].where) == ([1], 1, f"byte {cut}")
+    assert read_blf(bytes(content)).unreadable == 0
+
+
+def test_a_marker_a_clock_and_statistics_are_not_taken_for_frames_of_a_damaged_type() -> None:
+    objects = [thing(kind, struct.pack("<HBBL8s", 1, 0, 8, 5, bytes(8))) for kind in (4, 5, 51, 65, 96, 115)]
+    log = read_blf(blf(container(b"".join(objects))))
+    assert log.unreadable == 1  # type 5, a trigger, is never like this
+    assert [*map(int, re.findall(r"\d+$", log.facts["objects that are no frames"]))] == [1]
+
+
+def small_files() -> list[bytes]:
+    """Deflated, stored in two containers, and outside containers; the header's size of the file is right."""
+    data = b"".join(message(i, bytes([i] * 8)) for i in range(8))
+    files = [blf(container(data)), blf(container(data, 0), container(data, 0)), blf(data, container(data, 0))]
+    return [content[:16] + struct.pack("<Q", len(content)) + content[24:] for content in files]
+
+
+@pytest.mark.parametrize("content", small_files(), ids=["deflated", "stored", "bare"])
+def test_whatever_byte_is_flipped_and_wherever_it_is_cut_what_is_lost_is_counted(content: bytes) -> None:
+    whole, silent = len(read_blf(content).trace), []
+    assert read_blf(content).unreadable == 0
+    flipped = (
+        content[:at] + bytes([content[at] ^ x]) + content[at + 1 :] for at in range(4, len(content)) for x in (1, 0x90)
+    )
+    for damaged in (*flipped, *(content[:end] for end in range(72, len(content)))):
+        log = read_blf(damaged)
+        if len(log.trace) < whole and not log.unreadable:
+            silent.append(damaged)
+    assert silent == []
 
 
 FRAMES = [container(b"".join(message(i, bytes([i % 256] * 8)) for i in range(20 * k, 20 * k + 20))) for k in range(4)]
