@@ -27,26 +27,32 @@ def child_command(code: str) -> list[str]:
 
 
 @kernel
-def last_stages(states: Rows[engine.State], fixed: Rows[engine.Params], links: Rows[Link], t_ns: int) -> int:
-    """The stages the bench half comes to last, called as it calls them: so it finds them compiled."""
+def judging(states: Rows[engine.State], fixed: Rows[engine.Params], t_ns: int) -> int:
+    """The checks, called as the bench half calls them: when it comes to them, last of all, it finds them compiled."""
+    s, p = states[0], fixed[0]
+    return automaton.step(s.checks, p.checks, t_ns, s.row)
+
+
+@kernel
+def sending(states: Rows[engine.State], fixed: Rows[engine.Params], links: Rows[Link], t_ns: int) -> None:
+    """The rest of the bus, likewise."""
     s, p, link = states[0], fixed[0], links[0]
-    row = s.row
-    decided = automaton.step(s.checks, p.checks, t_ns, row)
     restbus.hear(s.restbus, p.restbus, link.rx)
-    restbus.step(s.restbus, p.restbus, t_ns, row, link.tx)
-    return decided
+    restbus.step(s.restbus, p.restbus, t_ns, s.row, link.tx)
 
 
 def compile_rest() -> None:
     """Compile the DUT half, the record's buffer and the last stages by running them once on zeroed records.
 
-    Zeroed records do nothing.
+    Zeroed records do nothing. The checks come first: meanwhile the other process compiles what both halves need.
     """
-    worlds, fixed = zeros(world.World), zeros(world.WorldParams)
+    states, fixed, link = zeros(engine.State), zeros(engine.Params), zeros(Link)
+    judging(states, fixed, 0)
+    worlds, world_params = zeros(world.World), zeros(world.WorldParams)
     np.asarray(worlds)[0]["next_ns"] = 1 << 62  # no activation inside the tick
-    world.dut_half(worlds, fixed, zeros(BmsState), zeros(BmsConfig), zeros(DutLink), zeros(Link), 0)
-    collect(zeros(Block), 0, np.zeros(COLUMNS), zeros(Link))
-    last_stages(zeros(engine.State), zeros(engine.Params), zeros(Link), 0)
+    world.dut_half(worlds, world_params, zeros(BmsState), zeros(BmsConfig), zeros(DutLink), link, 0)
+    sending(states, fixed, link, 0)
+    collect(zeros(Block), 0, np.zeros(COLUMNS), link)
 
 
 def compile_all() -> None:

@@ -114,7 +114,8 @@ def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
         click.echo(json.dumps(told, indent=1))
     else:
         _show(outcome, chosen)
-        for line in [*notes, *([] if compared is None else compared.lines())]:
+        told_already = {note for case in outcome.cases for note in case.get("notes", ())}
+        for line in [*(n for n in notes if n not in told_already), *([] if compared is None else compared.lines())]:
             click.echo(line)
     judged = any(case["checks"] for case in outcome.cases)
     codes = [outcome.exit_code] if judged or outcome.interrupted else [ExitCode.PASS]

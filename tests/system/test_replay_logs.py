@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from runs import ROOT, written
 
+import hil.cli.replay  # noqa: F401  # registers the command
 from hil.campaign.judging_logs import LogOptions, into_virtual, judge_log
 from hil.campaign.replaying import replay_record
 from hil.campaign.run import Options, Screen, run_all
+from hil.cli.group import main
 from hil.errors import ExitCode, InputError
 from hil.records.reader import Record, read
 from hil.tick import FrameBits
@@ -161,3 +164,138 @@ def test_an_empty_log_and_a_channel_without_frames_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="no frames of channel 7"):
         judge_log(overvoltage[1], ROOT / "scenarios" / "wrong_crc.yaml", LogOptions(tmp_path, channel=7))
+
+
+def hil_replay(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, ["replay", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of a run that asks for NORMAL, and for STANDBY 1.5 s later."""
+    folder = tmp_path_factory.mktemp("vehicle")
+    steps = "steps:\n  - at: 1500 ms\n    request: STANDBY\n  - at: 2 s\n    mark: over\n"
+    drive = written(folder, "always: measured.pack_current < 90 A", change=("steps:\n", steps))
+    run_all([drive], Options(folder / "first"), Screen(quiet=True))
+    return candump(read(folder / "first" / "record.mcap"), folder / "vehicle.log")
+
+
+def reaction_to(log: Path, out: Path, *options: object) -> dict[str, Any]:
+    result = hil_replay(log, "--into", "virtual-bms", "--results", out, "--json", *options)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)[0]["reaction"]  # type: ignore[no-any-return]
+
+
+def states(told: dict[str, Any]) -> list[str]:
+    return [change["value"] for change in told["changes"] if change["what"] == "state"]
+
+
+def test_what_the_virtual_bms_did_is_told_and_nothing_judged_is_no_failure(vehicle: Path, tmp_path: Path) -> None:
+    result = hil_replay(vehicle, "--into", "virtual-bms", "--results", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    head, *rest = result.stdout.splitlines()
+    record = read(tmp_path / "out" / "record.mcap")
+    given = int((record.frames["source"] == 2).sum())
+    assert head.startswith("vehicle: the virtual BMS took ")
+    assert abs(int(head.split()[5]) - given) <= 1
+    assert rest[0] == "  at the start: STANDBY"
+    assert [line.split()[-1] for line in rest if " state " in line and " s  " in line] == [
+        "PRECHARGE",
+        "NORMAL",
+        "STANDBY",
+    ]
+    assert "  no trouble code was set" in rest
+    assert f"record: {tmp_path / 'out' / 'record.mcap'}" in rest
+
+
+def test_states_are_told_when_their_frames_came_and_follow_the_speed(vehicle: Path, tmp_path: Path) -> None:
+    plain = reaction_to(vehicle, tmp_path / "plain")
+    record = read(tmp_path / "plain" / "record.mcap")
+    times_s, values = record.column("reported.state")
+    for change in plain["changes"]:
+        seen_s = times_s[np.flatnonzero(times_s >= change["time_s"] + plain["began_s"])[0]]
+        word = dict(enumerate(record.table.find("reported.state").labels))[int(values[times_s == seen_s][0])]  # type: ignore[union-attr]
+        assert word == change["value"]
+    fast = reaction_to(vehicle, tmp_path / "fast", "--speed", "2")
+    assert states(fast)[-1] == "STANDBY"
+    end = {name: told["changes"][-1]["time_s"] for name, told in (("plain", plain), ("fast", fast))}
+    assert end["fast"] == pytest.approx(end["plain"] / 2, abs=0.15)
+    assert fast["duration_s"] == pytest.approx(plain["duration_s"] / 2, abs=0.2)
+
+
+def test_only_the_chosen_part_of_a_log_reaches_the_virtual_bms(vehicle: Path, tmp_path: Path) -> None:
+    first_s = float(vehicle.read_text().split(")")[0].strip("("))
+    asked = [line for line in vehicle.read_text().splitlines() if " 0F0#" in line]
+    within = [line for line in asked if 0.2 <= float(line.split(")")[0].strip("(")) - first_s < 0.7]
+    told = reaction_to(vehicle, tmp_path / "part", "--window", "200ms..700ms", "--id", "0x0F0")
+    assert told["frames"] == len(within)
+    nothing = reaction_to(vehicle, tmp_path / "no", "--id", "!0x0F0", "--window", "..500ms")
+    assert nothing["frames"] == 0
+    assert states(nothing) == []
+
+
+def test_a_corrupted_request_is_no_request(vehicle: Path, tmp_path: Path) -> None:
+    names = ("--dbc", ROOT / "dbc" / "bench.dbc", "--e2e", ROOT / "dbc" / "bench.e2e.yaml")
+    whole = reaction_to(vehicle, tmp_path / "whole", *names, "--repair", "all")
+    broken = reaction_to(vehicle, tmp_path / "broken", *names, "--corrupt", "crc:VEH_Request")
+    assert "NORMAL" in states(whole)
+    assert "NORMAL" not in states(broken)
+
+
+def judged_by(log: Path, folder: Path, *options: object) -> dict[str, dict[str, Any]]:
+    (folder / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
+    result = hil_replay(log, "--expect", folder / "log.yaml", "--results", folder / "out", "--json", *options)
+    assert result.exit_code in (0, 1, 3), result.output
+    return {check["id"]: check for check in json.loads(result.stdout)[0]["checks"]}
+
+
+def test_a_log_is_judged_as_the_options_change_it(overvoltage: tuple[Record, Path], tmp_path: Path) -> None:
+    log = overvoltage[1]
+    plain = judged_by(log, tmp_path)
+    assert plain["WRONG"]["status"] == "FAIL"
+    names = ("--dbc", ROOT / "dbc" / "bench.dbc", "--e2e", ROOT / "dbc" / "bench.e2e.yaml")
+    set_low = judged_by(log, tmp_path, *names, "--set", "BMS_MinMax.CellVoltageMax=3.4 V")
+    assert set_low["WRONG"]["status"] == "PASS"
+    assert set_low["REPORTED"]["status"] == "NOT_EXERCISED"
+    fast = judged_by(log, tmp_path, "--speed", "2")
+    assert fast["REPORTED"]["t1_s"] == pytest.approx(plain["REPORTED"]["t1_s"] / 2, abs=2e-6)
+    t0_s = plain["REPORTED"]["t0_s"]
+    before = judged_by(log, tmp_path, "--window", f"..{t0_s - 0.5:.6f} s")
+    assert before["REPORTED"]["status"] == "NOT_EXERCISED"
+    later = judged_by(log, tmp_path, "--window", f"1 s..{t0_s + 1.5:.6f} s")
+    assert later["REPORTED"]["t0_s"] == pytest.approx(t0_s - 1.0, abs=1e-6)  # scenario time 0 is where judging begins
+
+
+def test_a_plan_that_changes_nothing_judges_the_same(overvoltage: tuple[Record, Path], tmp_path: Path) -> None:
+    plain = judged_by(overvoltage[1], tmp_path)
+    digest = json.loads((tmp_path / "out" / "verdicts.json").read_text())[0]["digest"]
+    assert judged_by(overvoltage[1], tmp_path, "--id", "0x000-0x1FFFFFFF") == plain
+    assert json.loads((tmp_path / "out" / "verdicts.json").read_text())[0]["digest"] == digest
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--loop", "forever"), "--loop forever: expected a number"),
+        (("--step",), "--step: expected no --expect and no --into"),
+        (("--interface", "virtual", "--channel", "x"), "--interface: expected no --expect and no --into"),
+        (("--fast",), "--fast: expected"),
+        (("--out", "x.log"), "--out: expected"),
+        (("--id", "0x7AB"), "no frame of the log is left"),
+        (("--start-on", "BMS_State.State == 3"), "--dbc"),
+    ],
+)
+def test_what_makes_no_sense_without_sending_is_refused(
+    vehicle: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    result = hil_replay(vehicle, "--into", "virtual-bms", "--results", tmp_path / "out", *options)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert words in result.output + result.stderr
+
+
+def test_a_record_run_again_is_never_changed(overvoltage: tuple[Record, Path]) -> None:
+    result = hil_replay(overvoltage[0].path, "--into", "engine", "--speed", "2")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "a record is run again as it is" in result.output + result.stderr

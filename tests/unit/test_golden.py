@@ -194,3 +194,24 @@ def test_accepting_puts_the_new_file_in_place_and_refuses_another_kind(tmp_path:
         accept(old, old)
     with pytest.raises(InputError, match="cannot read"):
         accept(old, tmp_path / "none.log")
+
+
+def like(pattern: str, name: str) -> bool:
+    """The definition of a pattern, letter by letter."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(like(pattern[1:], name[i:]) for i in range(len(name) + 1))
+    return bool(name) and pattern[0] in ("?", name[0]) and like(pattern[1:], name[1:])
+
+
+@given(st.text("ab.?*[", max_size=7), st.text("ab.[", max_size=8))
+def test_a_pattern_fits_what_its_definition_says(pattern: str, name: str) -> None:
+    assert fits(pattern, name) == like(pattern, name)
+
+
+@pytest.mark.timeout(10)
+def test_a_pattern_of_many_stars_is_answered_at_once() -> None:
+    assert not fits("*a" * 25 + "*b", "a" * 60)
+    assert not fits("*?a" * 2000 + "b", "a" * 5000)
+    assert fits("*a" * 25, "a" * 60)

@@ -257,3 +257,10 @@ def test_a_collected_replay_is_the_plan_itself() -> None:
     target.close()
     assert [r[1:] for r in rows_of(got[0])] == [r[1:] for r in rows_of(made.trace)]
     assert got[0].t_ns.tolist() == made.due_ns.tolist()
+
+
+@pytest.mark.parametrize(("gap_ns", "pause_ns", "loops"), [(2**62, 0, 1), (None, 2**62, 4)])
+def test_times_that_do_not_fit_are_refused(gap_ns: int | None, pause_ns: int, loops: int) -> None:
+    trace = from_bytes([0, 1, 2], [1, 2, 3], [0, 0, 0], [b"", b"", b""])
+    with pytest.raises(InputError, match="292 years"):
+        list(turns([plan(trace, Filter(), Timing(gap_ns=gap_ns))], loops, pause_ns))
