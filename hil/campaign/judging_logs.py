@@ -14,7 +14,17 @@ import numpy as np
 from hil.assemble import Assembled, Plugged, Recording, load_bench, lower_case, mount, uncertainties, virtual_bench
 from hil.campaign.reacting import reaction
 from hil.campaign.replaying import JUDGED_LOG, MUTED
-from hil.campaign.run import ENDED, Options, Outcome, case_path, check_dict, chosen_cases, run_made, write_results
+from hil.campaign.run import (
+    ENDED,
+    Options,
+    Outcome,
+    case_path,
+    case_summary,
+    check_dict,
+    chosen_cases,
+    run_made,
+    write_results,
+)
 from hil.checks import lower
 from hil.checks.compile import CheckInfo, append
 from hil.checks.expression import split_while
@@ -178,7 +188,7 @@ def _judge_case(
     if began_ns < 0:
         why = f"{options.trigger} never became true" if options.trigger else f"the log ends before {options.start_s} s"
         notes.append(f"nothing was judged: {why}")
-    return _summary(loaded, case, made, dicts, notes), made
+    return {**case_summary(loaded, case, made, dicts), "notes": notes}, made
 
 
 def _line(loaded: Loaded, case: Case, plugged: Plugged, options: LogOptions) -> Rows[TimelineParams]:
@@ -254,22 +264,6 @@ def _notes(log: _Taken, frames: LogFrames) -> list[str]:
     if frames.late:
         notes.append("more frames ended in one tick than a tick holds: some were taken one or more ticks later")
     return notes
-
-
-def _summary(
-    loaded: Loaded, case: Case, made: Assembled, checks: list[dict[str, Any]], notes: list[str]
-) -> dict[str, Any]:
-    return {
-        "name": loaded.path.stem,
-        "scenario": loaded.model.scenario,
-        "case": case.id,
-        "requirements": loaded.model.requirements,
-        "record": "",
-        "digest": made.sink.digest(),
-        "dut": made.identity,
-        "checks": checks,
-        "notes": notes,
-    }
 
 
 def into_virtual(

@@ -179,7 +179,12 @@ def run_made(
         made.sink.event(ended.t_end_ns, ENDED, ended.ending.value)
     made.sink.verdicts(round(t_end_s * 1e9), checks)
     made.sink.close()
-    summary = {
+    return case_summary(loaded, case, made, checks), made, ended is not None and ended.ending is Ending.INTERRUPTED
+
+
+def case_summary(loaded: Loaded, case: Case, made: Assembled, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What verdicts.json says of one case; the record's name follows when it has one."""
+    return {
         "name": loaded.path.stem,
         "scenario": loaded.model.scenario,
         "case": case.id,
@@ -189,7 +194,6 @@ def run_made(
         "dut": made.identity,
         "checks": checks,
     }
-    return summary, made, ended is not None and ended.ending is Ending.INTERRUPTED
 
 
 def _tell_steps(made: Assembled, t_end_ns: int) -> None:
