@@ -141,9 +141,9 @@ def _disguised(data: Bytes, p: int, head: int, size: int, kind: int) -> bool:
 
     These have no checksum: of a damaged type nothing else tells. Types common in logs are what they say.
     """
-    if size - head != 16 or kind == OVERLOAD or kind == STATISTIC or kind == DRIVER_ERROR or kind == CLOCK:
+    if size - head != 16 or kind in (OVERLOAD, STATISTIC, DRIVER_ERROR, CLOCK):
         return False
-    if kind == TEXT or kind == MARKER or kind == ETHERNET_STATISTIC or head < HEADER:
+    if kind in (TEXT, MARKER, ETHERNET_STATISTIC) or head < HEADER:
         return False
     b = p + head
     ident = _u32(data, b + 4)
@@ -164,9 +164,7 @@ def find(data: Bytes, whole: int, top: int, layout: Ints, where: Ints32, tally: 
             if p + WINDOW + 4 > last and whole == 0:
                 need = WINDOW + 4
                 break
-            if p >= last or (last - p < BASE and lost == 0):
-                if p < last and data[p] == 0x4C:
-                    _skipped(tally, bad, p, lost)
+            if p >= last or (last - p < BASE and lost == 0 and data[p] != 0x4C):
                 p = last
                 break
             lost = _skipped(tally, bad, p, lost)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from hil.errors import InputError, Problem
 from hil.logs.blf import read_blf
 from hil.logs.candump import read_candump
@@ -12,6 +14,7 @@ from hil.logs.log import Log, Skip
 from hil.logs.mf4_read import read_mf4
 from hil.logs.recognise import recognise
 from hil.logs.text import TEXT_FORMATS
+from hil.tick import FrameBits
 
 Progress = Callable[[float], None]
 Reader = Callable[[bytes, Progress | None], Log]
@@ -20,6 +23,7 @@ GZIP = b"\x1f\x8b\x08"
 HEAD = 1 << 16  # bytes a format is recognised by
 STEP = 1 << 20  # bytes unpacked at once
 MOST = 1 << 33  # bytes; a file that unpacks to more is refused
+STANDARD = 0x7FF  # greatest identifier of 11 bits
 UNPACKING = 0.2  # share of the work, for progress
 
 
@@ -42,7 +46,7 @@ def read_log(path: Path, on_progress: Progress | None = None) -> Log:
     except OSError as error:
         raise InputError(Problem("cannot read the log", str(path), found=error.strerror or str(error))) from error
     try:
-        return read_content(content, path.name, on_progress)
+        return read_content(content, str(path), on_progress)
     except InputError as error:
         raise InputError([replace(p, path=p.path or str(path)) for p in error.problems]) from error
 
@@ -53,7 +57,10 @@ def read_content(content: bytes, name: str = "", on_progress: Progress | None = 
     packed = content[:3] == GZIP
     if packed:
         content, skips = unpack(content, on_progress)
-        name = name.removesuffix(".gz")
+        if skips and not content:
+            raise InputError(
+                Problem("the gzip file cannot be inflated", name, expected="a CAN log", found=skips[0].what)
+            )
 
     def later(share: float) -> None:
         if on_progress:
@@ -63,10 +70,21 @@ def read_content(content: bytes, name: str = "", on_progress: Progress | None = 
     reader = readers().get(form)
     if reader is None:
         raise InputError(Problem("a record, not a log", name, expected="a CAN log", found=f"a file of format {form}"))
-    log = reader(content, later)
+    log = promoted(reader(content, later))
     if not skips:
         return log
     return replace(log, skipped=skips + log.skipped, unreadable=log.unreadable + len(skips))
+
+
+def promoted(log: Log) -> Log:
+    """The log with identifiers above 11 bits as extended ones; a fact tells how many were not marked so."""
+    trace = log.trace
+    wide = (trace.id > STANDARD) & (trace.bits & (FrameBits.EXTENDED | FrameBits.ERROR) == 0)
+    if not wide.any():
+        return log
+    bits = np.where(wide, trace.bits | FrameBits.EXTENDED, trace.bits).astype(np.int32)
+    told = f"{np.count_nonzero(wide)} frames, for their identifier has more than 11 bits"
+    return replace(log, trace=replace(trace, bits=bits), facts={**log.facts, "taken as extended": told})
 
 
 def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, tuple[Skip, ...]]:
@@ -83,9 +101,9 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
         try:
             out.append(stream.decompress(piece, 16 * STEP))
         except zlib.error as error:
-            out.append(_sound_part(before, piece))
-            reason = str(error).rpartition(": ")[2]
-            return b"".join(out), (Skip(f"byte {at}", f"damaged gzip data ({reason})"),)
+            sound, used = _sound_part(before, piece)
+            place = min(at + STEP, len(content)) - len(piece) + used
+            return b"".join([*out, sound]), (Skip(f"byte {place}", _told(error)),)
         made += len(out[-1])
         if made > MOST:
             raise InputError(Problem("the gzip file unpacks to too much", expected=f"at most {MOST} bytes"))
@@ -103,9 +121,17 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
     return b"".join(out), ()
 
 
-def _sound_part(stream: "zlib._Decompress", piece: bytes) -> bytes:
-    """What ``piece`` inflates to before the damage in it, to the byte."""
-    out = []
+def _told(error: zlib.error) -> str:
+    """What is wrong with the packed data: what zlib says, or that only the sum at the end is wrong."""
+    reason = str(error).rpartition(": ")[2]
+    if reason in ("incorrect data check", "incorrect length check"):
+        reason = "wrong checksum, any of its content may be damaged"
+    return f"damaged gzip data ({reason})"
+
+
+def _sound_part(stream: "zlib._Decompress", piece: bytes) -> tuple[bytes, int]:
+    """What ``piece`` inflates to before the damage in it, to the byte, and how many of its bytes that took."""
+    out, used = [], 0
     for size in (4096, 1):
         at = 0
         while at < len(piece):
@@ -116,4 +142,5 @@ def _sound_part(stream: "zlib._Decompress", piece: bytes) -> bytes:
                 stream, piece = before, piece[at : at + size]
                 break
             at += size
-    return b"".join(out)
+        used += at
+    return b"".join(out), used

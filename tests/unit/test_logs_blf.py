@@ -1,7 +1,6 @@
 """BLF: python-can as second implementation in both directions, every object type by hand, and damage."""
 
 import io
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -311,7 +310,7 @@ def test_a_marker_a_clock_and_statistics_are_not_taken_for_frames_of_a_damaged_t
     objects = [thing(kind, struct.pack("<HBBL8s", 1, 0, 8, 5, bytes(8))) for kind in (4, 5, 51, 65, 96, 115)]
     log = read_blf(blf(container(b"".join(objects))))
     assert log.unreadable == 1  # type 5, a trigger, is never like this
-    assert [*map(int, re.findall(r"\d+$", log.facts["objects that are no frames"]))] == [1]
+    assert log.facts["objects that are no frames"].count(": 1") == 5
 
 
 def small_files() -> list[bytes]:

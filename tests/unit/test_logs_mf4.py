@@ -10,7 +10,8 @@ import pytest
 from asammdf import MDF, Signal
 
 from hil.errors import InputError
-from hil.logs.mf4 import read_mf4, write_mf4
+from hil.logs.mf4 import append_bus, write_mf4
+from hil.logs.mf4_read import read_mf4
 from hil.logs.read import read_log
 from hil.logs.trace import from_bytes
 from hil.tick import FrameBits
@@ -70,10 +71,31 @@ def test_measured_channels_without_a_bus_are_told(tmp_path: Path) -> None:
         read_log(tmp_path / "x.mf4")
 
 
-def test_without_the_library_the_command_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_write_without_the_library_the_command_to_install_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "asammdf", None)
     with pytest.raises(InputError, match=r"pip install 'cellbench\[export\]'"):
-        read_mf4(b"MDF     4.10    ")
+        write_mf4(from_bytes([1], [2], [0], [b"3"]), tmp_path / "x.mf4")
+
+
+@pytest.mark.parametrize("version", ["4.00", "4.10", "4.20"])
+@pytest.mark.parametrize("compression", [0, 1, 2])
+def test_what_asammdf_writes_is_read_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, compression: int
+) -> None:
+    rng = np.random.default_rng(1)
+    payloads = [bytes(row) for row in rng.integers(0, 256, (3000, 8)).astype(np.uint8)]
+    wanted = from_bytes(np.arange(3000) * 1_000_003, np.arange(3000) % 2048, np.zeros(3000, np.int32), payloads)
+    with MDF(version=version) as file:
+        append_bus(file, wanted)
+        file.save(tmp_path / "x.mf4", compression=compression)
+    monkeypatch.setitem(sys.modules, "asammdf", None)
+    log = read_log(tmp_path / "x.mf4")
+    assert log.unreadable == 0
+    assert (log.trace.t_ns - log.trace.t_ns[0]).tolist() == wanted.t_ns.tolist()
+    assert log.trace.id.tolist() == wanted.id.tolist()
+    assert [log.trace.payload(i) for i in range(3000)] == payloads
 
 
 @pytest.mark.parametrize("seed", range(6))
