@@ -83,6 +83,9 @@ def _structures(name: str, trace: Trace) -> NDArray[np.void]:
     return made
 
 
+FRAGMENT = 1 << 18  # bytes of a deflated block: a flipped bit costs one block and no more
+
+
 def append_bus(file: Any, trace: Trace, zero_ns: int = 0) -> None:
     """Append the frames to an open MDF file as bus logging groups of the channel CAN1."""
     asammdf = library()
@@ -100,6 +103,7 @@ def write_mf4(trace: Trace, out: Path, on_progress: Progress | None = None) -> N
     asammdf = library()
     start_s = int(trace.t_ns.min()) // 10**9 if trace.absolute and len(trace) else 0
     with asammdf.MDF(version="4.10") as file:
+        file.configure(write_fragment_size=FRAGMENT)
         set_start(file, start_s * 10**9)
         append_bus(file, trace, start_s * 10**9)
         if on_progress:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hil.errors import InputError
 from hil.logs.blf import read_blf
 from hil.logs.blf_write import write_blf
-from hil.logs.trace import Trace
+from hil.logs.trace import Trace, from_bytes
 from hil.tick import FrameBits
 
 SECOND_NS = 1_700_000_000 * 10**9
@@ -400,3 +400,10 @@ def test_all_blf_files_at_hand_are_read_as_python_can_reads_them(shared_data: Pa
             assert (trace.id[i], trace.bits[i]) == (m.arbitration_id, flags(m))
             assert trace.channel[i] == min(m.channel, 255)  # these files have impossible numbers in some fields
             assert trace.payload(i)[: len(m.data)] == bytes(m.data)[: int(trace.dlc[i])]
+
+
+def test_a_file_of_ours_without_frames_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "empty.blf"
+    write_blf(from_bytes([], [], [], []), path)
+    log = read_blf(path.read_bytes())
+    assert (len(log.trace), log.unreadable) == (0, 0)

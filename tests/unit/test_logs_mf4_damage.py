@@ -13,7 +13,9 @@ from asammdf import MDF
 
 from hil.errors import InputError
 from hil.logs.log import Log
+from hil.logs.mf4 import write_mf4
 from hil.logs.mf4_read import read_mf4
+from hil.logs.trace import from_bytes
 from tools import fuzz_seeds
 
 N = 400
@@ -359,3 +361,15 @@ def test_a_file_of_which_nothing_is_left_is_refused_with_the_place(tmp_path: Pat
 def test_an_older_version_is_refused() -> None:
     with pytest.raises(InputError, match=r"version 4, found version 3.30"):
         read_mf4(b"MDF     3.30    by hand ".ljust(64, b"\0") + b"HD" + bytes(200))
+
+
+def test_in_a_file_of_ours_a_flipped_bit_costs_one_block_of_many(tmp_path: Path) -> None:
+    n = 40_000
+    trace = from_bytes([k * 500_000 for k in range(n)], [0x100] * n, [0] * n, [k.to_bytes(8, "little") for k in range(n)])
+    path = tmp_path / "long.mf4"
+    write_mf4(trace, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    log = read_mf4(bytes(content))
+    assert log.unreadable == 1
+    assert n * 0.85 < len(log.trace) < n
