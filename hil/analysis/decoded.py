@@ -24,11 +24,12 @@ from hil.analysis.columns_out import (
     write_parquet,
 )
 from hil.codec.bulk import Decoded, decode
-from hil.codec.database import Database
+from hil.codec.database import Database, Message
 from hil.codec.plan import compile_plan
 from hil.errors import BenchError, InputError, Problem, nearest
 from hil.logs import mf4
 from hil.logs.trace import Trace
+from hil.logs.write import moved_note
 
 Int64 = NDArray[np.int64]
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType({".mf4": ("can", "asammdf"), ".parquet": ("pyarrow",)})
@@ -85,7 +86,7 @@ def decode_log(trace: Trace, buses: Sequence[Bus], wanted: Sequence[str] = (), p
     own = sorted({bus.channel for bus in buses if bus.channel is not None})
     parts = []
     for i, channel in enumerate([*own, None]):
-        messages = [m for bus in buses if bus.channel == channel for m in bus.database.messages]
+        messages = _joined([bus.database for bus in buses if bus.channel == channel])
         if not messages:
             continue
         which = np.flatnonzero(~np.isin(trace.channel, own) if channel is None else trace.channel == channel)
@@ -95,6 +96,23 @@ def decode_log(trace: Trace, buses: Sequence[Bus], wanted: Sequence[str] = (), p
     columns, used = _columns(parts, wanted)
     unknown, short = (sum(getattr(part.decoded, name) for part in parts) for name in ("unknown", "short"))
     return Decoding(trace.t_ns[used], columns, unknown, short, trace.absolute)
+
+
+def _joined(databases: Sequence[Database]) -> list[Message]:
+    """The messages of all databases of one channel. Raises InputError for an identifier that two of them have."""
+    owners: dict[tuple[bool, int], tuple[Database, Message]] = {}
+    problems = []
+    for database in databases:
+        for message in database.messages:
+            first, known = owners.setdefault((message.extended, message.id), (database, message))
+            if first is not database:
+                number = f"0x{message.id:0{8 if message.extended else 3}X}"
+                problem = f"identifier {number} is in two databases: {known.name} of {first.path}, and {message.name}"
+                expected = "--dbc N=FILE for each where they are of different channels, else one of the two"
+                problems.append(Problem(problem, str(database.path), expected=expected))
+    if problems:
+        raise InputError(problems)
+    return [message for database in databases for message in database.messages]
 
 
 def _share(progress: Progress, done: int, of: int, share: float) -> None:
@@ -137,10 +155,11 @@ def _columns(parts: Sequence[_Part], wanted: Sequence[str]) -> tuple[tuple[Colum
     return tuple(out), used
 
 
-def write_decoded(decoding: Decoding, out: Path, about: dict[str, str], progress: Progress = silent) -> None:
+def write_decoded(decoding: Decoding, out: Path, about: dict[str, str], progress: Progress = silent) -> list[str]:
     """Write to ``out`` as .mcap, .mf4 (a topic or group of each message), .parquet or .csv (a table of all).
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is whole. Returns what was changed to fit: MCAP has no times before
+    zero, so that such a log is moved to begin at zero.
 
     Raises:
         InputError: an unknown suffix, or a library is not installed.
@@ -149,6 +168,8 @@ def write_decoded(decoding: Decoding, out: Path, about: dict[str, str], progress
     suffix = suffix_of(out)
     for module in NEEDS.get(suffix, ()):
         require(module, suffix)
+    first = int(decoding.times_ns.min()) if suffix == ".mcap" and len(decoding.times_ns) else 0
+    decoding = decoding if first >= 0 else _moved(decoding, -first)
     partial_file = out.with_name(f".{out.stem}.partial{suffix}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +180,14 @@ def write_decoded(decoding: Decoding, out: Path, about: dict[str, str], progress
     finally:
         partial_file.unlink(missing_ok=True)
     progress(1.0)
+    return [moved_note(-first)] if first < 0 else []
+
+
+def _moved(decoding: Decoding, by_ns: int) -> Decoding:
+    """The same, later by ``by_ns``; columns that share their times share them still."""
+    times = {id(group[0].times_ns): group[0].times_ns + by_ns for group in together(decoding.columns)}
+    columns = tuple(replace(column, times_ns=times[id(column.times_ns)]) for column in decoding.columns)
+    return replace(decoding, times_ns=decoding.times_ns + by_ns, columns=columns)
 
 
 def suffix_of(out: Path) -> str:

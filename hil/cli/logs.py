@@ -2,13 +2,12 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.bar import Bar
 from hil.cli.group import EXISTING, main
 from hil.errors import ExitCode, InputError, Problem
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from hil.logs.log import Log
     from hil.logs.trace import Trace
 
-PATIENCE_S = 2.0  # work longer than this shows a bar
 TOLD = 20  # skips and identifiers in the text; all of them with --json
 
 
@@ -57,7 +55,7 @@ def info(files: tuple[Path, ...], dbcs: tuple[str, ...], bit_rate: int, data_bit
     codes = []
     for path in files:
         try:
-            with _Bar(f"reading {path.name}") as progress:
+            with Bar(f"reading {path.name}") as progress:
                 found = read_log(path, progress)
         except InputError as error:
             click.echo(f"hil: {error}".replace("\n", "\nhil: "), err=True)
@@ -91,9 +89,9 @@ def convert(source: Path, out: Path) -> None:
 
     suffix_of(out)
     _distinct(source, out)
-    with _Bar(f"reading {source.name}") as progress:
+    with Bar(f"reading {source.name}") as progress:
         found = read_log(source, progress)
-    with _Bar(f"writing {out.name}") as progress:
+    with Bar(f"writing {out.name}") as progress:
         notes = write_log(found.trace, out, progress)
     for note in notes:
         click.echo(f"hil: {out}: {note}", err=True)
@@ -124,17 +122,19 @@ def decode(file: Path, dbcs: tuple[str, ...], out: Path, signals: tuple[str, ...
     suffix_of(out)
     _distinct(file, out)
     buses = _buses(dbcs)
-    with _Bar(f"reading {file.name}") as progress:
+    with Bar(f"reading {file.name}") as progress:
         found = read_log(file, progress)
-    with _Bar("decoding") as progress:
+    with Bar("decoding") as progress:
         decoded = decode_log(found.trace, buses, signals, progress)
     about = {
         "source": file.name,
         "format": found.format,
         "databases": ", ".join(Path(b.database.path).name for b in buses),
     }
-    with _Bar(f"writing {out.name}") as progress:
-        write_decoded(decoded, out, about, progress)
+    with Bar(f"writing {out.name}") as progress:
+        notes = write_decoded(decoded, out, about, progress)
+    for note in notes:
+        click.echo(f"hil: {out}: {note}", err=True)
     _tell_skips(file, found)
     _tell_decoded(decoded, len(found.trace))
     click.echo(f"written: {out}, {len(decoded.columns)} signals, {len(decoded.times_ns)} rows")
@@ -286,29 +286,3 @@ def _print(told: dict[str, Any]) -> None:
         lines.append(f"  skipped: {told['skipped']} places")
         lines += [f"    {s['where']}: {s['what']}" for s in told["skips"][:TOLD]]
     click.echo("\n".join(lines))
-
-
-class _Bar:
-    """A progress bar on standard error for work that takes long, on a terminal only."""
-
-    def __init__(self, label: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._began, self._started = time.monotonic(), False
-        self._bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-        self._task = self._bar.add_task(label, total=1.0)
-
-    def __enter__(self) -> Callable[[float], None]:
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        if self._started:
-            self._bar.stop()
-
-    def _show(self, share: float) -> None:
-        if not self._started and time.monotonic() - self._began > PATIENCE_S:
-            self._started = True
-            self._bar.start()
-        if self._started:
-            self._bar.update(self._task, completed=share)

@@ -167,6 +167,16 @@ class _Asc:
         tokens = rest.split(None, length)[:length]
         return bytes(map(DEC.__getitem__, tokens)) if len(tokens) == length else None
 
+    def _start(self, text: str) -> None:
+        """A date; the first of 1970 is what is written when there is none."""
+        start = named_date_ns(text)
+        start = numeric_date_ns(text) if start is None else start
+        if start is None:
+            self.rows.facts["start"] = f"{text} (not understood)"
+        elif start:
+            self.rows.start_ns = start
+            self.rows.facts["start"] = shown(start)
+
     def _header(self, line: str) -> str:
         if match := _BASE.match(line):
             self.decimal = match.group(1).lower() == "dec"
@@ -175,9 +185,7 @@ class _Asc:
         elif match := _DATE.match(line):
             # the file's own date wins over that of a trigger block: times count from the start of the measurement
             if self.rows.start_ns is None:
-                self.rows.start_ns = named_date_ns(match.group(2)) or numeric_date_ns(match.group(2))
-                start = self.rows.start_ns
-                self.rows.facts["start"] = shown(start) if start is not None else f"{match.group(2)} (not understood)"
+                self._start(match.group(2))
         elif not _HEADER.match(line):
             return "not a frame"
         elif "version" in line:

@@ -98,7 +98,8 @@ class _Reader:
             position = self._next(position)
             self.on_progress(min(1.0, position / size))
         self._flush()
-        if not self.unreadable and ((size <= HEADER_SIZE and self.claimed != size) or self.claimed > size):  # cut between two objects
+        headless = size <= HEADER_SIZE and self.claimed != size
+        if not self.unreadable and (headless or self.claimed > size):  # cut between two objects
             told = f"; its header says it has {self.claimed} bytes" if self.claimed > size else " behind its header"
             self._skip(size, f"the file ends here{told}")
         if self.start_ns:

@@ -1,10 +1,12 @@
 """Logs of ``candump -l``: lines ``(seconds) interface id#payload``, parsed from bytes by one kernel."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from hil.kernel import Bytes, Ints, Ints32, kernel
+from hil.logs.devices import numbered
 from hil.logs.growing import Growing
 from hil.logs.lines import EPOCH_NS
 from hil.logs.log import Log, Skip
@@ -24,7 +26,7 @@ ERROR_FLAG = 0x20000000  # in the identifier of an error message (linux/can.h)
 
 
 def read_candump(content: bytes, on_progress: Progress | None = None) -> Log:
-    """Read a log of ``candump -l``. Interfaces are numbered in order of appearance; their names are in the facts.
+    """Read a log of ``candump -l``. Interfaces keep the number in their name (``devices.numbered``); the facts name them.
 
     FD frames (``##``), remote frames (``#R8``), error messages (identifier bit 0x20000000; their class and bytes are
     kept), directions (`` T``, `` R``), raw length codes (``_F``) and fractions of a second of any length to the ns are
@@ -53,7 +55,24 @@ def read_candump(content: bytes, on_progress: Progress | None = None) -> Log:
     # Most times decide: a clock may be set while a recorder runs.
     absolute = bool(np.count_nonzero(columns.t_ns[:n] >= EPOCH_NS) * 2 > n)
     trace = columns.trace(n, int(tally[WORDS]), absolute=absolute)
-    return Log("candump", trace, skips, damaged, {f"channel {i}": name for i, name in enumerate(texts)})
+    counts = np.bincount(trace.channel, minlength=len(texts)).tolist()
+    named = _unique(texts, counts)
+    numbers = numbered(named)
+    channels = np.array([numbers[name] for name in named], np.uint8)
+    if len(channels):
+        trace = replace(trace, channel=channels[trace.channel])
+    facts = {f"channel {number}": name for name, number in sorted(numbers.items(), key=lambda item: item[1])}
+    if not n:
+        facts["note"] = "the file was recognised but holds no frame"
+    return Log("candump", trace, skips, damaged, facts)
+
+
+def _unique(names: list[str], counts: list[int]) -> dict[str, int]:
+    """Frames by name; names that only bytes outside UTF-8 tell apart get their place behind."""
+    out: dict[str, int] = {}
+    for place, (name, count) in enumerate(zip(names, counts, strict=True)):
+        out[f"{name}#{place}" if name in out else name] = count
+    return out
 
 
 @kernel

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from hil.logs.dates import iso_ns
+from hil.logs.devices import numbered
 from hil.logs.lines import (
     EPOCH_NS,
     ERROR,
@@ -60,29 +61,8 @@ class _Devices:
         return self.places.setdefault(name, len(self.places))
 
     def numbered(self, log: Log) -> Log:
-        """The log with channel numbers in place of places: the number in a name while it is free, else the next free one.
-
-        Names with a number, of the frequent kind (``can`` of ``can0`` and ``can1``), and frequent names choose first, so
-        that a name with a damaged letter does not take the number of a real one.
-        """
-        kinds: dict[str, int] = {}
-        for name, count in self.counts.items():
-            kind = name.rstrip("0123456789")
-            kinds[kind] = kinds.get(kind, 0) + count
-        numbers: dict[str, int] = {}
-        taken: set[int] = set()
-        for name in sorted(
-            self.counts,
-            key=lambda n: (not n[-1].isdigit(), -kinds[n.rstrip("0123456789")], -self.counts[n], self.places[n]),
-        ):
-            digits = re.search(r"(\d{1,2})$", name)
-            number = int(digits.group(1)) if digits else 0
-            while number in taken:
-                number = (number + 1) % 256
-            numbers[name] = number
-            taken.add(number)
-            if len(taken) == 256:
-                break
+        """The log with channel numbers in place of places."""
+        numbers = numbered(self.counts)
         if not numbers:
             return log
         by_place = np.array([numbers.get(name, 255) for name in self.places], np.uint8)

@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hil.logs.lines import DAY_NS, clock_ns
+from hil.logs.lines import clock_ns
+from hil.logs.moment import DAY_NS
 
 _NAMES = (
     "jan janv januar january ene gen",

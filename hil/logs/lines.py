@@ -15,7 +15,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from hil.logs import mf4
 from hil.logs.log import Log, Skip
+from hil.logs.moment import DAY_NS
 from hil.logs.trace import SLACK, Int64, Trace, places
 from hil.tick import FrameBits
 
@@ -31,14 +33,13 @@ SWITCHED = int(FrameBits.BITRATE_SWITCH)
 PASSIVE = int(FrameBits.ERROR_STATE)
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
 EPOCH_NS = 100_000_000 * SECOND_NS  # 1973: a log that counts from its own zero would have run three years
 LIMIT_NS = 1 << 62  # half of int64, so that differences of two times fit as well
 MOST_SKIPS = 100
 MOST_BYTES = 64
 LONGEST = 4096  # characters; a frame of 64 bytes with all its fields takes less than 500
 REPORT_EVERY = 8192  # lines between two reports of progress
-LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)  # payload of each CAN FD length code (ISO 11898-1)
+LENGTHS: tuple[int, ...] = tuple(mf4.LENGTHS.tolist())  # payload of each CAN FD length code
 TENS: tuple[int, ...] = tuple(10**digits for digits in range(10))
 SCALE = tuple(reversed(TENS))
 HEX = MappingProxyType(

@@ -94,6 +94,7 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
         InputError: it unpacks to more than ``MOST`` bytes.
     """
     out: list[bytes] = []
+    skips: list[Skip] = []
     at, made, stream = 0, 0, zlib.decompressobj(31)
     while at < len(content):
         before = stream.copy()
@@ -103,7 +104,13 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
         except zlib.error as error:
             sound, used = _sound_part(before, piece)
             place = min(at + STEP, len(content)) - len(piece) + used
-            return b"".join([*out, sound]), (Skip(f"byte {place}", _told(error)),)
+            out.append(sound)
+            skips.append(Skip(f"byte {place}", _told(error)))
+            at = place + _trailer(error)
+            if at == place or content[at : at + len(GZIP)] != GZIP:
+                return b"".join(out), tuple(skips)
+            stream = zlib.decompressobj(31)
+            continue
         made += len(out[-1])
         if made > MOST:
             raise InputError(Problem("the gzip file unpacks to too much", expected=f"at most {MOST} bytes"))
@@ -117,16 +124,22 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
         if on_progress:
             on_progress(UNPACKING * at / len(content))
     if not stream.eof:
-        return b"".join(out), (Skip(f"byte {len(content)}", "gzip data cut off"),)
-    return b"".join(out), ()
+        skips.append(Skip(f"byte {len(content)}", "gzip data cut off"))
+    return b"".join(out), tuple(skips)
 
 
 def _told(error: zlib.error) -> str:
     """What is wrong with the packed data: what zlib says, or that only the sum at the end is wrong."""
     reason = str(error).rpartition(": ")[2]
-    if reason in ("incorrect data check", "incorrect length check"):
+    if _trailer(error):
         reason = "wrong checksum, any of its content may be damaged"
     return f"damaged gzip data ({reason})"
+
+
+def _trailer(error: zlib.error) -> int:
+    """Bytes from the one at which a member's sum or length was found wrong to the next member; 0 for other damage."""
+    text = str(error)
+    return 5 if text.endswith("incorrect data check") else 1 if text.endswith("incorrect length check") else 0
 
 
 def _sound_part(stream: "zlib._Decompress", piece: bytes) -> tuple[bytes, int]:

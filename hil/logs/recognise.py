@@ -44,6 +44,8 @@ def recognise(head: bytes, name: str = "") -> str:
     for magic, form in _BINARY:
         if head.startswith(magic):
             return form
+    if head and not head.strip(b"\r\n"):
+        return "candump"  # the one format without any header: without frames it is empty lines
     lines = [line for line in lines_of(head) if line.strip("\0 \t\x1a")]
     shown = list(islice((line[:LONGEST] for line in lines), LINES))
     scores = {form.name: _score(form, shown) for form in FORMATS}

@@ -63,7 +63,7 @@ def code_of(length: int) -> int:
 
 
 def candump(trace: Trace, start_ns: int) -> tuple[str, Callable[[Row], str], str]:
-    """``candump -l``; nanoseconds are written when the trace has them."""
+    """``candump -l``; nanoseconds are written when the trace has them. Without frames one empty line tells the format."""
     digits = 9 if len(trace) and (trace.t_ns % 1000).any() else 6
 
     def line(row: Row) -> str:
@@ -77,7 +77,7 @@ def candump(trace: Trace, start_ns: int) -> tuple[str, Callable[[Row], str], str
         mark = f"#{(1 if bits & BRS else 0) | (2 if bits & ESI else 0)}" if bits & FD else ""
         return f"{where}{name}#{mark}{row.payload}{way}"
 
-    return "", line, ""
+    return "" if len(trace) else "\n", line, ""
 
 
 def asc(trace: Trace, start_ns: int) -> tuple[str, Callable[[Row], str], str]:

@@ -79,10 +79,37 @@ def test_a_damaged_line_costs_itself_and_is_named(line: str) -> None:
     assert [(s.where, log.unreadable) for s in log.skipped] == [("line 3", 1)]
 
 
-def test_interfaces_are_numbered_as_they_appear_and_named_in_the_facts() -> None:
+def test_interfaces_keep_the_number_in_their_name_and_are_named_in_the_facts() -> None:
     log = read_candump(b"(1) vcan9 001#\n(2) can0 001#\n(3) vcan9 001#\n(4) can #broken\n(5) can 001#\n")
-    assert log.trace.channel.tolist() == [0, 1, 0, 2]
-    assert log.facts == {"channel 0": "vcan9", "channel 1": "can0", "channel 2": "can"}
+    assert log.trace.channel.tolist() == [9, 0, 9, 1]
+    assert log.facts == {"channel 0": "can0", "channel 1": "can", "channel 9": "vcan9"}
+
+
+@pytest.mark.parametrize(
+    ("names", "channels"),
+    [
+        (["can1", "can0", "can1"], [1, 0, 1]),
+        (["can1"], [1]),
+        (["can255", "can12"], [255, 12]),
+        (["can300", "can1000", "can0"], [1, 2, 0]),
+        (["canB", "canA", "canA"], [0, 1, 1]),
+        (["can01", "can1"], [1, 2]),
+    ],
+)
+def test_an_interface_is_the_channel_it_names_and_else_the_next_free_one(names: list[str], channels: list[int]) -> None:
+    log = read_candump("".join(f"({i}) {name} 001#\n" for i, name in enumerate(names)).encode())
+    assert log.trace.channel.tolist() == channels
+
+
+def test_a_log_of_candump_that_begins_with_can1_is_written_with_the_same_interfaces(tmp_path: Path) -> None:
+    content = b"(1.000000) can1 001# R\n(2.000000) can0 002# R\n"
+    write_log(read_candump(content).trace, tmp_path / "x.log")
+    assert (tmp_path / "x.log").read_bytes() == content
+
+
+def test_names_that_are_no_text_stay_apart() -> None:
+    log = read_candump(b"(1) \xff 001#\n(2) \xfe 001#\n")
+    assert len(set(log.trace.channel.tolist())) == 2
 
 
 def test_more_interfaces_than_there_are_channels_are_damage() -> None:
@@ -154,7 +181,7 @@ def test_what_python_can_writes_we_read_alike_and_what_we_write_it_reads_alike(m
     ours = "".join(map(candump(trace, 0)[1], listed(trace)))
     assert [shown(m) for m in can.CanutilsLogReader(io.StringIO(ours))] == [shown(m) for m in theirs]
     again = read_candump(ours.encode()).trace
-    # Interfaces get new names when written, and numbers in order of appearance when read: the same ones.
+    # Interfaces get new names when written, which have the channels as their numbers.
     assert rows(again) == rows(trace)
 
 

@@ -99,7 +99,7 @@ def test_info_as_text_names_channels_and_skips(folder: Path) -> None:
     result = hil_log("info", folder / "x.log")
     assert result.exit_code == 3
     assert "candump, 2 frames" in result.stdout
-    assert "channel 0 (can7): 2 frames, bus load" in result.stdout
+    assert "channel 7 (can7): 2 frames, bus load" in result.stdout
     assert "line 2: line that is no frame" in result.stdout
 
 
@@ -202,6 +202,31 @@ def test_decode_of_chosen_signals_and_a_database_for_each_channel(folder: Path) 
     assert (
         hil_log("decode", folder / "drive.blf", "--dbc", f"300={folder / 'bms.dbc'}", "--out", "x.csv").exit_code == 2
     )
+
+
+def test_decode_to_mcap_of_times_before_zero_keeps_their_distances_and_tells(folder: Path) -> None:
+    from mcap.reader import make_reader
+
+    (folder / "x.log").write_text("(-1.5) can0 100#0A0000000000\n(-1.0) can0 100#140000000000\n(2.0) can0 100#14\n")
+    words = ["decode", folder / "x.log", "--dbc", folder / "bms.dbc", "--out"]
+    result = hil_log(*words, folder / "y.mcap")
+    assert "times began 1.500000000 s before zero; all are written that much later" in result.stderr
+    with (folder / "y.mcap").open("rb") as stream:
+        assert [m.log_time for _, _, m in make_reader(stream).iter_messages()] == [0, 500_000_000, 3_500_000_000]
+    assert "before zero" not in hil_log(*words, folder / "y.csv").stderr
+
+
+def test_one_identifier_in_two_databases_is_refused_and_both_are_named(folder: Path) -> None:
+    (folder / "other.dbc").write_text(DBC.replace("257", "513").replace("Pack", "Inverter"))
+    words = ["decode", folder / "drive.blf", "--dbc", folder / "bms.dbc", "--dbc", folder / "other.dbc"]
+    result = hil_log(*words, "--out", folder / "x.csv")
+    assert result.exit_code == 2
+    assert f"identifier 0x100 is in two databases: Pack of {folder / 'bms.dbc'}, and Inverter" in result.stderr
+    assert str(folder / "other.dbc") in result.stderr
+    assert "N=FILE" in result.stderr
+    assert not (folder / "x.csv").exists()
+    words[3], words[5] = f"0={words[3]}", f"1={words[5]}"
+    assert hil_log(*words, "--out", folder / "x.csv").exit_code == 0
 
 
 def test_decode_with_a_database_of_another_bus_says_that_nothing_fits(folder: Path) -> None:
