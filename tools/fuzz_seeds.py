@@ -11,7 +11,7 @@ import numpy as np
 
 from hil.image import table
 from hil.kernel import zeros
-from hil.logs.blf_write import write_blf
+from hil.logs.blf.write import write_blf
 from hil.logs.mf4 import write_mf4
 from hil.logs.text_write import candump, rows
 from hil.logs.trace import Trace, from_bytes

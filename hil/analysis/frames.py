@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hil.logs.blf_write import write_blf
+from hil.logs.blf.write import write_blf
 from hil.logs.trace import Trace, from_matrix
 from hil.logs.write import write_text
 from hil.records.reader import Record

@@ -11,7 +11,7 @@ from hil.errors import InputError, Problem
 from hil.logs.blf import read_blf
 from hil.logs.candump import read_candump
 from hil.logs.log import Log, Skip
-from hil.logs.mf4_read import read_mf4
+from hil.logs.mf4.read import read_mf4
 from hil.logs.recognise import recognise
 from hil.logs.text import TEXT_FORMATS
 from hil.tick import FrameBits

@@ -12,7 +12,7 @@ import numpy as np
 
 from hil.errors import BenchError, InputError, Problem, nearest
 from hil.logs import text_write
-from hil.logs.blf_write import write_blf
+from hil.logs.blf.write import write_blf
 from hil.logs.mf4 import write_mf4
 from hil.logs.text_write import BLOCK, Lines
 from hil.logs.trace import Trace

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hil.errors import InputError
 from hil.logs.blf import read_blf
-from hil.logs.blf_write import write_blf
+from hil.logs.blf.write import write_blf
 from hil.logs.trace import Trace, from_bytes
 from hil.tick import FrameBits
 

@@ -11,7 +11,7 @@ from asammdf import MDF, Signal
 
 from hil.errors import InputError
 from hil.logs.mf4 import append_bus, write_mf4
-from hil.logs.mf4_read import read_mf4
+from hil.logs.mf4.read import read_mf4
 from hil.logs.read import read_log
 from hil.logs.trace import from_bytes
 from hil.tick import FrameBits

@@ -14,7 +14,7 @@ from asammdf import MDF
 from hil.errors import InputError
 from hil.logs.log import Log
 from hil.logs.mf4 import write_mf4
-from hil.logs.mf4_read import read_mf4
+from hil.logs.mf4.read import read_mf4
 from hil.logs.trace import from_bytes
 from tools import fuzz_seeds
 

@@ -33,12 +33,12 @@ import numpy as np  # noqa: E402
 
 from hil.hardware.canbus import PythonCanTarget  # noqa: E402
 from hil.hardware.pacer import PRIORITY, WallPacer, undisturbed  # noqa: E402
+from hil.logs import text_write  # noqa: E402
 from hil.logs.trace import Trace, from_bytes  # noqa: E402
 from hil.replay.filters import Filter  # noqa: E402
 from hil.replay.lateness import Lateness  # noqa: E402
 from hil.replay.player import Player  # noqa: E402
 from hil.replay.schedule import Timing, plan, turns  # noqa: E402
-from hil.replay.targets import candump_line  # noqa: E402
 
 PERIOD_NS = 10_000_000
 BURST_SHARE = 0.4
@@ -109,7 +109,7 @@ def measure(
     got = dict.fromkeys(names, 0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.log"
-        path.write_text("".join(candump_line(trace, i, t) for i, t in enumerate(trace.t_ns.tolist())))
+        path.write_text("".join(map(text_write.candump(trace, 0)[1], text_write.rows(trace))))
         kept = list(can.LogReader(path))
         runs: dict[str, Callable[[str], np.ndarray]] = {
             "ours": lambda channel: ours(trace, channel, priority),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hil.errors import InputError, Problem
-from hil.logs import blf_objects as objects
+from hil.logs.blf import objects
 from hil.logs.dates import date_ns
 from hil.logs.growing import Growing
 from hil.logs.log import Log, Skip

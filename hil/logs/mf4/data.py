@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.kernel import Bytes, Ints, Ints32, kernel
-from hil.logs.mf4_blocks import DATA, HEAD, LISTS, Block, Blocks
+from hil.logs.mf4.blocks import DATA, HEAD, LISTS, Block, Blocks
 
 Matrix = NDArray[np.uint8]
 PACKED = struct.Struct("<2sBxLQQ")  # original kind, method, parameter, length before and after

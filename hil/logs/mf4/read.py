@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import InputError, Problem
-from hil.logs import mf4_data
 from hil.logs.log import Log
 from hil.logs.mf4 import BUS_EVENT, FLAGS, KINDS, LENGTHS, NO_FRAMES
-from hil.logs.mf4_blocks import FIRST, LINEAR, RATIONAL, Blocks, Channel, DataGroup, Group
-from hil.logs.mf4_data import Matrix, Part, Stretch
-from hil.logs.mf4_records import Records, records_of
-from hil.logs.mf4_signal import Payloads, from_blocks, from_records
+from hil.logs.mf4 import data as mf4_data
+from hil.logs.mf4.blocks import FIRST, LINEAR, RATIONAL, Blocks, Channel, DataGroup, Group
+from hil.logs.mf4.data import Matrix, Part, Stretch
+from hil.logs.mf4.records import Records, records_of
+from hil.logs.mf4.signal import Payloads, from_blocks, from_records
 from hil.logs.moment import iso
 from hil.logs.trace import Trace, concat, from_matrix
 from hil.tick import FrameBits

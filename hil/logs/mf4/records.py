@@ -7,9 +7,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from hil.logs import mf4_data
-from hil.logs.mf4_blocks import Blocks, DataGroup, Group
-from hil.logs.mf4_data import Matrix, Part, Stretch
+from hil.logs.mf4 import data as mf4_data
+from hil.logs.mf4.blocks import Blocks, DataGroup, Group
+from hil.logs.mf4.data import Matrix, Part, Stretch
 
 VARIABLE_GROUP = 1  # flag: its records tell their own length
 LONGEST_PAYLOAD = 64  # bytes of a frame

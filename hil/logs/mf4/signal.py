@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from hil.logs.mf4_data import Matrix, Stretch
-from hil.logs.mf4_records import Places, Records, Stream
+from hil.logs.mf4.data import Matrix, Stretch
+from hil.logs.mf4.records import Places, Records, Stream
 
 MOST = 64  # bytes of a frame
 TRIED = 4  # first records behind a damage by which their offsets are found again

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.logs.blf import CONTAINER, FILE_HEADER, MAGIC, MARK, OBJECT
-from hil.logs.blf_objects import BASE, ERROR_EXT, FD_MESSAGE, HEADER, MESSAGE
-from hil.logs.blf_objects import CONTAINER as CONTAINER_TYPE
+from hil.logs.blf.objects import BASE, ERROR_EXT, FD_MESSAGE, HEADER, MESSAGE
+from hil.logs.blf.objects import CONTAINER as CONTAINER_TYPE
 from hil.logs.mf4 import LENGTHS
 from hil.logs.moment import moment
 from hil.logs.trace import Trace, to_matrix
