@@ -304,7 +304,12 @@ def _bench_half(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
         ),
         "restbus": restbus.params(
-            wired.db, wired.quantities, wired.e2e, table, model.tick, restbus.Rules(**plugged.model.restbus.model_dump())
+            wired.db,
+            wired.quantities,
+            wired.e2e,
+            table,
+            model.tick,
+            restbus.Rules(**plugged.model.restbus.model_dump()),
         ),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature

@@ -40,6 +40,7 @@ class Listing:
     others: set[int] = field(default_factory=set)
     sent: list[tuple[int, int, bytes]] = field(default_factory=list)
     tries: int = 0
+    deaf: str = ""
 
     def prepare(self, frames: Trace, due_ns: Int64) -> Sequence[Any]:
         return [(int(frames.id[i]), int(frames.bits[i]), frames.payload(i)) for i in range(len(frames))]

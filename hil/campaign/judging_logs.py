@@ -186,9 +186,13 @@ def _judge_case(
     made.sink.close()
     notes = _notes(log, frames)
     if began_ns < 0:
-        why = f"{options.trigger} never became true" if options.trigger else f"the log ends before {options.start_s} s"
+        why = (
+            f"{options.trigger} never became true"
+            if options.trigger
+            else f"the log ends before {options.start_s:.9g} s"
+        )
         notes.append(f"nothing was judged: {why}")
-    return {**case_summary(loaded, case, made, dicts), "notes": notes}, made
+    return {**case_summary(loaded, case, made, dicts), "notes": notes, "log_whole": log.source.whole}, made
 
 
 def _line(loaded: Loaded, case: Case, plugged: Plugged, options: LogOptions) -> Rows[TimelineParams]:
@@ -336,6 +340,7 @@ def _drive(
     made = mount(loaded, case, plugged, lowered, checks, bench, VirtualClock(), recording)
     muting.follow(np.asarray(made.rig.states)[0]["timeline"])
     summary, assembled, stopped = run_made(made, loaded, case, on_progress)
+    summary["log_whole"] = log.source.whole
     summary["notes"] = _notes(log, frames) + _drive_notes(int((~theirs).sum()), frames, inner)
     summary["reaction"] = reaction(read(record), muting.began_ns(), frames.given).as_dict()
     return summary, assembled, stopped

@@ -22,7 +22,8 @@ class Group(click.Group):
             click.echo(f"hil: {error}".replace("\n", "\nhil: "), err=True)
             ctx.exit(int(error.exit_code))
         except KeyboardInterrupt:
-            click.echo("hil: interrupted; what was recorded is kept", err=True)
+            kept = "; what was recorded is kept" if ctx.invoked_subcommand == "run" else ""
+            click.echo(f"hil: interrupted{kept}", err=True)
             ctx.exit(int(ExitCode.INTERRUPTED))
 
 

@@ -22,8 +22,9 @@ Examples:
   hil replay results/record.mcap --into engine
 
 \b
-Exit codes: 0 all frames handled; 1 late limit, golden file or expectation failed; 2 bad input; 3 stopped at a
-breakpoint, nothing to send, or a log of which a part could not be read; 4 frames could not be sent; 130 interrupted.
+Exit codes: 0 all frames handled, or nobody reads them any more; 1 late limit, golden file or expectation failed;
+2 bad input; 3 stopped at a breakpoint, nothing to send, or a log of which a part could not be read; 4 frames could not
+be sent, or others are not heard any more; 130 interrupted.
 """
 
 
@@ -98,7 +99,9 @@ def replay(logs: tuple[Path, ...], **chosen: Any) -> None:
 
     Several logs are a playlist. Nothing is dropped silently: the report accounts for every frame.
     """
+    from hil.cli.replay_check import check_all
     from hil.cli.replay_judge import judge, wants_judging
     from hil.cli.replay_run import run
 
+    check_all(logs, chosen)
     sys.exit(int(judge(logs, chosen) if wants_judging(logs, chosen) else run(logs, chosen)))

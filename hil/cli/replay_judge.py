@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.errors import BenchError, ExitCode, InputError, Problem
+from hil.cli.replay_check import check_files
+from hil.errors import ExitCode, InputError, Problem
 from hil.logs.trace import Trace
 from hil.logs.write import write_log
 from hil.replay.golden import Comparison, Tolerances, accept, compare, load_tolerances
 from hil.replay.rewrite import parse_span
+from hil.replay.samples import put_in_place
 from hil.units import NUMBER, parse_time_ns
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 SENDING = (
     "interface channel bitrate bus_option route out to_stdout dry_run fast suppress_live wait_for map_channel breakpoints "
-    "step late_limit"
+    "step late_limit no_realtime"
 ).split()
 CHANGING = "gap max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
 DEFAULTS = {"speed": "1", "loop": "1", "pause": "0s", "repair": "touched"}
+NAMING = "ids map_id changes corrupt drop duplicate start_on e2e golden".split()  # what a database is needed for
 TAKING = ["window", "start_on", "channels"]
 SPELLED = {
     "to_stdout": "stdout",
@@ -58,8 +60,13 @@ def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
         InputError: options that do not go together, or a file that is wrong.
     """
     _refuse(SENDING, chosen, "no --expect and no --into: the log is sent nowhere")
+    if chosen["dbc"] is not None and not any(_is_given(name, chosen) for name in NAMING):
+        expected = "--bench, a bench file whose quantities are of this database: by it the frames are decoded"
+        raise InputError(Problem("--dbc", expected=expected))
     if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
-        _refuse([*CHANGING, *DEFAULTS, *TAKING], chosen, "no --into engine: a record is run again as it is")
+        _refuse(
+            [*CHANGING, *DEFAULTS, *TAKING, "e2e", "bench"], chosen, "no --into engine: a record is run again as it is"
+        )
         if len(logs) != 1:
             raise InputError(Problem("--into engine", expected="one record", found=f"{len(logs)}"))
         return _again(logs[0], chosen)
@@ -83,8 +90,13 @@ def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
 
     if chosen["expect"] is not None:
         raise InputError(Problem("--into engine", expected="no --expect: the record has its own scenario"))
-    done = replay_record(log)
-    compared = None if chosen["golden"] is None else _files(chosen["golden"], log, chosen)
+    with tempfile.TemporaryDirectory(prefix="hil-replay-") as folder:
+        new = Path(folder) / "record.mcap"
+        check_files([log], chosen, new)
+        done = replay_record(log, new)
+        compared = None
+        if chosen["golden"] is not None:
+            compared = replace(_files(chosen["golden"], new, chosen), new=Path("the record of the new run"))
     if chosen["as_json"]:
         told = {**done.as_dict(), "golden": None if compared is None else compared.as_dict()}
         click.echo(json.dumps(told, indent=1))
@@ -96,12 +108,13 @@ def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
 
 def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
     from hil.campaign.judging_logs import into_virtual, judge_log
+    from hil.campaign.run import Screen
 
-    options, notes = _options(logs, chosen)
-    if chosen["into"] == "virtual-bms":
-        outcome = into_virtual(logs[0], chosen["expect"], options)
-    else:
-        outcome = judge_log(logs[0], chosen["expect"], options)
+    check_files(logs, chosen, chosen["results"] / "record.mcap")
+    options, notes, whole = _options(logs, chosen)
+    work = into_virtual if chosen["into"] == "virtual-bms" else judge_log
+    screen = Screen(quiet=chosen["as_json"])
+    outcome = screen.follow(logs[0].name, lambda told: work(logs[0], chosen["expect"], options, told))
     compared = None
     if chosen["golden"] is not None:
         if len(outcome.cases) != 1:
@@ -119,11 +132,13 @@ def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             click.echo(line)
     judged = any(case["checks"] for case in outcome.cases)
     codes = [outcome.exit_code] if judged or outcome.interrupted else [ExitCode.PASS]
+    if not (whole and all(case["log_whole"] for case in outcome.cases)):
+        codes.append(ExitCode.UNDECIDED)
     return ExitCode.combine([*codes, *([] if compared is None else [compared.exit_code])])
 
 
-def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptions, list[str]]":
-    """How the log is taken: as it is, or planned as for sending; and what to tell about the plan."""
+def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptions, list[str], bool]":
+    """How the log is taken: as it is, or planned as for sending; what to tell about the plan; whether all was readable."""
     from hil.campaign.judging_logs import LogOptions
 
     into = chosen["into"] == "virtual-bms"
@@ -133,13 +148,17 @@ def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptio
     is_cut = span.stop_ns is not None or (into and bool(chosen["window"] or start_on))
     changing = any(_is_given(name, chosen) for name in (*CHANGING, *DEFAULTS))
     if not (changing or is_cut or len(logs) > 1 or len(chosen["channels"]) > 1):
-        return LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel), []
+        return LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel), [], True
     from hil.cli.replay_taken import taken
 
     # Expectations need what was said before their start too; the virtual BMS meets the log where it is cut.
     made = taken(logs, chosen if into else {**chosen, "start_on": None, "window": f"..{span.stop_ns} ns" * is_cut})
     start_s, trigger = (0.0, "") if into else (made.at_ns(span.start_ns) * 1e-9, start_on)
-    return LogOptions(chosen["results"], chosen["bench"], start_s, trigger, None, planned=made.trace), made.notes
+    return (
+        LogOptions(chosen["results"], chosen["bench"], start_s, trigger, None, planned=made.trace),
+        made.notes,
+        made.whole,
+    )
 
 
 def _show(outcome: "Outcome", chosen: Mapping[str, Any]) -> None:
@@ -149,6 +168,8 @@ def _show(outcome: "Outcome", chosen: Mapping[str, Any]) -> None:
 
     if chosen["expect"] is not None:
         Screen(quiet=False).table(outcome)
+        for note in dict.fromkeys(note for case in outcome.cases for note in case["notes"]):
+            click.echo(note)
         return
     for case in outcome.cases:
         for line in [*lines_of(case["name"], case["reaction"]), *(f"  {note}" for note in case["notes"])]:
@@ -169,13 +190,17 @@ def tolerances_of(chosen: Mapping[str, Any]) -> Tolerances:
         elif re.fullmatch(NUMBER, text.strip()):
             value = float(text)
         else:
-            time_s = parse_time_ns(text) * 1e-9
+            try:
+                time_s = parse_time_ns(text) * 1e-9
+            except InputError as error:
+                expected = "a number, a time such as 5ms, or a file golden.yaml"
+                raise InputError(Problem("--tolerance", expected=expected, found=repr(text))) from error
     return load_tolerances(path, value, time_s, chosen["ignore"])
 
 
 def _files(golden: Path, new: Path, chosen: Mapping[str, Any]) -> Comparison:
     if chosen["update"] and not golden.exists():
-        _first(golden, new)
+        put_in_place(golden, new)
     compared = compare(golden, new, tolerances_of(chosen), chosen["dbc"])
     if not chosen["update"] or compared.same:
         return compared
@@ -184,14 +209,6 @@ def _files(golden: Path, new: Path, chosen: Mapping[str, Any]) -> Comparison:
     for line in compared.lines():
         click.echo(f"  {line}", err=True)
     return compare(golden, new, tolerances_of(chosen), chosen["dbc"])
-
-
-def _first(golden: Path, new: Path) -> None:
-    try:
-        golden.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(new, golden)
-    except OSError as error:
-        raise BenchError(f"cannot write {golden}: {error.strerror or error}") from error
 
 
 def against_golden(trace: Trace, chosen: Mapping[str, Any]) -> Comparison:

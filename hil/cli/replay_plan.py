@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from hil.cli.bar import Bar
 from hil.codec.database import Database, load
 from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e, load_e2e
 from hil.errors import InputError, Problem
-from hil.logs.trace import from_bytes
+from hil.logs.trace import Trace, from_bytes
 from hil.replay.conditions import breaks, parse_condition, parse_trigger
 from hil.replay.corrupt import break_protection, disturb, parse_broken, parse_chance
 from hil.replay.filters import Filter, Remap, parse_remap, parse_rules, shortened, whole_number
@@ -21,7 +22,7 @@ from hil.replay.player import Marks
 from hil.replay.ports import key_of, keys_of
 from hil.replay.rewrite import Seams, Span, mode_of, parse_change, parse_span, repair, rewrite
 from hil.replay.schedule import Cut, Plan, Timing, plan
-from hil.replay.source import Source
+from hil.replay.source import Source, load_source
 from hil.replay.wire import BitRates
 from hil.tick import FrameBits
 from hil.units import NUMBER, parse_time_ns
@@ -43,6 +44,8 @@ class Planned:
     notes: list[str] = field(default_factory=list)
     remap: Remap = field(default_factory=Remap)
     there: set[int] = field(default_factory=set)
+    taken: list[Plan] = field(default_factory=list)  # each log's frames after filters, before any change
+    named: list[Trace] = field(default_factory=list)  # of each plan: its frames before they were renamed
     rewritten: int = 0
     corrupted: int = 0
 
@@ -111,6 +114,15 @@ def loops_of(text: str) -> int | None:
     return loops
 
 
+def sources_of(logs: Sequence[Path]) -> list[Source]:
+    """The logs, read with a bar where it takes long. Raises InputError like ``load_source``."""
+    out = []
+    for path in logs:
+        with Bar(f"reading {path.name}") as progress:
+            out.append(load_source(path, progress))
+    return out
+
+
 def planned(sources: Sequence[Source], chosen: Mapping[str, Any]) -> Planned:
     """Everything decided before the first frame is sent.
 
@@ -132,7 +144,9 @@ def planned(sources: Sequence[Source], chosen: Mapping[str, Any]) -> Planned:
         out.notes += source.notes
         hits = trigger.begins(source.trace) if trigger is not None else None
         made = plan(source.trace, chosen_frames, timing, Cut(span.start_ns, span.stop_ns), hits)
+        out.taken.append(made)
         made = _changed(made, chosen, out)
+        out.named.append(made.trace)
         out.plans.append(replace(made, trace=remap.apply(made.trace)))
         out.there |= set(keys_of(made.trace)) if e2e is not None else set()
     out.remap = remap
@@ -167,13 +181,12 @@ def _changed(made: Plan, chosen: Mapping[str, Any], out: Planned) -> Plan:
     return disturb(made, drop, twice, chosen["seed"])
 
 
-def marks_of(chosen: Mapping[str, Any], db: Database | None) -> Marks:
-    """Breakpoints and stepping. Raises InputError for a condition that is none."""
-    conditions = [parse_condition(text, db) for text in chosen["breakpoints"]]
+def marks_of(chosen: Mapping[str, Any], made: Planned) -> Marks:
+    """Breakpoints, on frames as they are before they are renamed, and stepping. Raises InputError for a condition that is none."""
+    conditions = [parse_condition(text, made.db) for text in chosen["breakpoints"]]
     if not conditions:
         return Marks(every=chosen["step"])
-
-    return Marks(lambda part: breaks(conditions, part.plan.trace), chosen["step"])
+    return Marks(lambda part: breaks(conditions, made.named[part.log]), chosen["step"])
 
 
 def seams_of(made: Planned) -> Seams | None:

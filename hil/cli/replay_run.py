@@ -1,17 +1,21 @@
 """``hil replay`` at work: target and pacer put together, progress shown, the report given."""
 
-import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from hil.cli.replay_plan import Planned, marks_of, names_of, planned, seams_of, time_of
+from hil.cli.replay_check import check_files, check_sending
+from hil.cli.replay_judge import against_golden, tolerances_of
+from hil.cli.replay_notes import idle
+from hil.cli.replay_plan import Planned, marks_of, planned, seams_of, sources_of, time_of
+from hil.cli.replay_report import as_dict, exit_code, tell
 from hil.errors import BenchError, ExitCode, InputError, Problem
 from hil.logs.trace import Trace, from_bytes
 from hil.logs.write import write_log
@@ -20,7 +24,7 @@ from hil.replay.lateness import Lateness
 from hil.replay.player import Ended, Player, Report
 from hil.replay.ports import KEY_EXTENDED, Answer, Pacer, StopAtBreak, Target, VirtualPacer
 from hil.replay.schedule import turns
-from hil.replay.source import Source, load_source
+from hil.replay.source import Source
 from hil.replay.targets import CandumpText, Collecting, Nowhere, Spread
 
 POLL_S = 0.001
@@ -82,8 +86,10 @@ class Keyboard:
 
 def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
     """Play; returns the exit code. Raises InputError and BenchError before the first frame is sent."""
-    check(chosen)
-    sources = [load_source(path) for path in logs]
+    check_sending(chosen)
+    check_files(logs, chosen)
+    tolerances_of(chosen)
+    sources = sources_of(logs)
     made = planned(sources, chosen)
     limit_ns = time_of(chosen, "late_limit")
     interrupt, late = Interrupt(), Lateness(limit_ns)
@@ -99,41 +105,30 @@ def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             target.close()
         except OSError as error:
             problem = str(error)
-    notes = list(made.notes)
+    notes = [*made.notes, *idle(made, chosen)]
     if chosen["out"] is not None and kept:
         notes += [f"{chosen['out']}: {text}" for text in write_log(kept[0], chosen["out"])]
-    if problem:
-        raise BenchError(problem)
+    problems = [text for text in (problem, _unheard(target, chosen)) if text]
+    if report.ended is Ended.UNREAD:
+        _let_go(sys.stdout)
     compared = _golden(kept, chosen)
-    code = exit_code(report, made, chosen, all(s.whole for s in sources), compared)
-    told = as_dict(report, made, sources, granted, notes, compared, code)
-    _tell(told, report, granted, notes, compared, chosen)
+    code = exit_code(report, made, chosen, all(s.whole for s in sources), compared, problems)
+    told = as_dict(report, made, sources, granted, [*problems, *notes], compared, code)
+    tell(told, report, granted, [*problems, *notes], compared, chosen)
     return code
 
 
-WHERE = "one of --interface, --out, --stdout, --dry-run, --expect, --into"
+def _unheard(target: Target, chosen: Mapping[str, Any]) -> str:
+    """That what others send was not heard to the end, where that matters."""
+    return f"others were not heard to the end: {target.deaf}" if chosen["suppress_live"] and target.deaf else ""
 
 
-def check(chosen: Mapping[str, Any]) -> None:
-    """Refuse options that do not go together. Raises InputError."""
-    where = [n for n in ("interface", "out", "to_stdout", "dry_run") if chosen[n]]
-    if len(where) != 1:
-        found = ", ".join(f"--{n.removeprefix('to_').replace('_', '-')}" for n in where) or "none"
-        raise InputError(Problem("where to", expected=WHERE, found=found))
-    live = chosen["interface"] is not None
-    for name in ("suppress_live", "wait_for", "bitrate", "bus_option", "route", "channel"):
-        if chosen[name] and not live:
-            raise InputError(Problem(f"--{name.replace('_', '-')}", expected="--interface, a bus to send on"))
-    if live and not chosen["channel"]:
-        raise InputError(Problem("--interface", expected="--channel, such as can0 or /dev/ttyACM0"))
-    if chosen["late_limit"] and chosen["fast"] and not chosen["fit_bus"]:
-        raise InputError(Problem("--late-limit", expected="due times; --fast has none"))
-    if chosen["loop"].strip().lower() == "forever" and not (live or chosen["to_stdout"]):
-        raise InputError(Problem("--loop forever", expected="--interface or --stdout: this would never end"))
-    if chosen["golden"] is not None and not (chosen["out"] or chosen["dry_run"]):
-        raise InputError(Problem("--golden", expected="--out or --dry-run: what is compared is what would be sent"))
-    if chosen["update"] and chosen["golden"] is None:
-        raise InputError(Problem("--update", expected="--golden, the file to write"))
+def _let_go(stream: TextIO) -> None:
+    """What is still buffered for a pipe without a reader goes nowhere: the interpreter would complain at its end."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def target_of(chosen: Mapping[str, Any], kept: list[Trace], base: tuple[int, bool]) -> Target:
@@ -211,7 +206,7 @@ def _play(
             late,
             chosen["suppress_live"],
             time_of(chosen, "send_timeout") or 0,
-            marks_of(chosen, made.db),
+            marks_of(chosen, made),
             Keyboard(interrupt, chosen["step"]) if asked else StopAtBreak(),
             None if seams is None else seams.touch,
             on_progress,
@@ -231,6 +226,8 @@ def wait_for(text: str, target: Target, made: Planned, stop: Callable[[], bool])
     rules = () if text.strip().lower() == "traffic" else parse_rules([text], made.db)
     click.echo(f"waiting for {text}", err=True)
     while not stop():
+        if target.deaf:
+            raise BenchError(f"--wait-for {text}: others are not heard any more: {target.deaf}")
         keys = list(target.heard())
         ids, flags = [k & ~KEY_EXTENDED for k in keys], [int(bool(k & KEY_EXTENDED)) for k in keys]
         if keys and wanted(from_bytes([0] * len(keys), ids, flags, [b""] * len(keys)), rules).any():
@@ -264,97 +261,4 @@ def _golden(kept: list[Trace], chosen: Mapping[str, Any]) -> Any:
     """The comparison with the golden log, or what was accepted; None without one."""
     if chosen["golden"] is None:
         return None
-    from hil.cli.replay_judge import against_golden
-
     return against_golden(kept[0], chosen)
-
-
-def exit_code(report: Report, made: Planned, chosen: Mapping[str, Any], whole: bool, compared: Any) -> ExitCode:
-    """One code of all that may have gone wrong."""
-    codes = [ExitCode.PASS]
-    if report.ended is Ended.INTERRUPTED:
-        codes.append(ExitCode.INTERRUPTED)
-    if report.ended in (Ended.BREAKPOINT, Ended.QUIT) or report.planned == 0 or not whole:
-        codes.append(ExitCode.UNDECIDED)
-    if report.failed:
-        codes.append(ExitCode.BENCH)
-    if not report.lateness.within:
-        codes.append(ExitCode.FAIL)
-    if compared is not None:
-        codes.append(compared.exit_code)
-    return ExitCode.combine(codes)
-
-
-def as_dict(
-    report: Report,
-    made: Planned,
-    sources: Sequence[Source],
-    granted: str,
-    notes: Sequence[str],
-    compared: Any,
-    code: ExitCode,
-) -> dict[str, Any]:
-    """The report for JSON."""
-    return {
-        "exit": int(code),
-        "ended": report.ended.value,
-        "where": report.where,
-        "logs": names_of(sources),
-        "planned": report.planned,
-        "sent": report.sent,
-        "suppressed": report.suppressed,
-        "failed": report.failed,
-        "unsent": report.unsent,
-        "left_out": report.left_out,
-        "added": report.added,
-        "rewritten": made.rewritten,
-        "corrupted": made.corrupted,
-        "retries": report.retries,
-        "heard_ids": report.heard,
-        "turns": report.turns,
-        "duration_s": report.duration_ns / 1e9,
-        "scheduling": granted,
-        "lateness": report.lateness.as_dict() if has_times(made) else None,
-        "golden": None if compared is None else compared.as_dict(),
-        "notes": list(notes),
-    }
-
-
-def has_times(made: Planned) -> bool:
-    """False when everything is sent as fast as possible: then nothing can be late."""
-    return made.timing.gap_ns != 0 or made.timing.fit is not None
-
-
-def _tell(
-    told: Mapping[str, Any],
-    report: Report,
-    granted: str,
-    notes: Sequence[str],
-    compared: Any,
-    chosen: Mapping[str, Any],
-) -> None:
-    if chosen["as_json"]:
-        click.echo(json.dumps(told, indent=1), err=chosen["to_stdout"])
-        return
-
-    def say(text: str) -> None:
-        click.echo(text, err=chosen["to_stdout"])
-
-    say(
-        f"{report.ended.value}: {report.sent} of {report.planned} frames sent in {report.duration_ns / 1e9:.3f} s ({granted})"
-    )
-    if report.where:
-        say(f"  before {report.where}")
-    for name in ("suppressed", "failed", "left_out"):
-        for reason, n in told[name].items():
-            say(f"  {name.replace('_', ' ')}: {n} ({reason})")
-    for name in ("unsent", "added", "rewritten", "corrupted", "retries"):
-        if told[name]:
-            say(f"  {name}: {told[name]}")
-    late = told["lateness"]
-    if late is not None and late["frames"]:
-        shares = ", ".join(f"{k.replace('_', '.')} {late[f'{k}_us']:g} us" for k in ("p50", "p99", "p99_9", "max"))
-        limit = "" if late["limit_us"] is None else f", {late['over_limit']} frames over {late['limit_us']:g} us"
-        say(f"  late: {shares}{limit}")
-    for line in [*notes, *([] if compared is None else compared.lines())]:
-        say(f"  {line}")

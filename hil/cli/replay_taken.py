@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hil.cli.replay_plan import Planned, planned, seams_of
+from hil.cli.replay_notes import idle
+from hil.cli.replay_plan import Planned, planned, seams_of, sources_of
 from hil.errors import InputError, Problem
 from hil.logs.trace import Trace
 from hil.replay.player import Player, Report
 from hil.replay.ports import VirtualPacer
 from hil.replay.schedule import Timing, scaled, turns
-from hil.replay.source import load_source
 from hil.replay.targets import Collecting
 
 
@@ -24,6 +24,7 @@ class Taken:
     made: Planned
     trace: Trace
     notes: list[str]
+    whole: bool  # nothing of the logs was unreadable
 
     def at_ns(self, log_ns: int) -> int:
         """When a time of the first log comes: by the speed, or with its first frame at or after it where gaps are changed."""
@@ -43,13 +44,14 @@ def taken(logs: Sequence[Path], chosen: Mapping[str, Any]) -> Taken:
     """
     if chosen["loop"].strip().lower() == "forever":
         raise InputError(Problem("--loop forever", expected="a number: this would never end"))
-    made = planned([load_source(path) for path in logs], chosen)
+    sources = sources_of(logs)
+    made = planned(sources, chosen)
     kept: list[Trace] = []
     target, seams = Collecting(kept.append), seams_of(made)
     player = Player(target, VirtualPacer(), touch=None if seams is None else seams.touch)
     report = player.play(turns(made.plans, made.loops, made.pause_ns))
     target.close()
-    return Taken(made, kept[0], _notes(made, report))
+    return Taken(made, kept[0], [*_notes(made, report), *idle(made, chosen)], all(s.whole for s in sources))
 
 
 def _notes(made: Planned, report: Report) -> list[str]:

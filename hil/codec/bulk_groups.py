@@ -207,7 +207,9 @@ def _edge(a: Arrays, words: Any, at: int, length: int, mux: int) -> int:
     value = _raw(a, words, at, signal)
     low, end = a.edge0[mux], a.edge0[mux + 1]
     high = end
-    guess = int(low) + int(value) - int(a.edge_low[low]) if low < end else int(value)  # right when the values follow each other
+    guess = (
+        int(low) + int(value) - int(a.edge_low[low]) if low < end else int(value)
+    )  # right when the values follow each other
     if low <= guess < end and a.edge_low[guess] <= value <= a.edge_high[guess]:
         return int(guess)
     while low < high:

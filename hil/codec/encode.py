@@ -42,7 +42,9 @@ class Encoder:
                 not a number for an integer signal, or with ``error`` a value out of range.
         """
         if mode not in MODES:
-            raise InputError(Problem(f"no mode {mode!r}", expected=", ".join(MODES), nearest=nearest(mode, MODES) or ""))
+            raise InputError(
+                Problem(f"no mode {mode!r}", expected=", ".join(MODES), nearest=nearest(mode, MODES) or "")
+            )
         message = self._db.message(name)
         out = bytearray(message.length if payload is None else max(len(payload), message.length))
         if payload is not None:
@@ -132,7 +134,9 @@ def raw_of(message: Message, signal: Signal, value: float, mode: Mode) -> int:
     """The raw number for a physical value. Raises InputError as ``Encoder.encode``."""
     name = f"{message.name}.{signal.name}"
     if signal.factor == 0.0:
-        raise InputError(Problem(f"{name}: its factor is 0, so no value has a raw number", expected="a factor other than 0"))
+        raise InputError(
+            Problem(f"{name}: its factor is 0, so no value has a raw number", expected="a factor other than 0")
+        )
     if signal.is_float:
         return _float_raw(signal, value, name, mode)
     if math.isnan(value) or (math.isinf(value) and mode != "saturate"):

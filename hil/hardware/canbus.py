@@ -13,7 +13,8 @@ from hil.logs.trace import Int64, Trace
 from hil.tick import FrameBits
 
 LISTEN_S = 0.1  # how long one receive call waits; closing takes as long
-KEY_EXTENDED = 1 << 31  # in ``heard``: 29-bit identifier
+KEY_EXTENDED = 1 << 31  # in ``heard``: 29-bit identifier; as hil.replay.ports has it, which stands above
+GARBAGE = 100  # so many things in a row that are no frames: this is no CAN adapter any more
 FULL = frozenset((errno.ENOBUFS, errno.EAGAIN))
 FULL_TEXT = "full"  # vendors' drivers say it in words: "transmit buffer full", "queue is full"
 EXTENDED, FD, REMOTE = int(FrameBits.EXTENDED), int(FrameBits.FD), int(FrameBits.REMOTE)
@@ -116,17 +117,19 @@ class PythonCanTarget:
         return self._deaf
 
     def _listen(self) -> None:
-        heard = self._heard
+        heard, garbage = self._heard, 0
         while not self._closing.is_set():
             try:
                 message = self._bus.recv(LISTEN_S)
             except (can.CanError, OSError, ValueError, TypeError, IndexError) as error:
                 # the last three: drivers parse what a serial adapter sends without checking it first
-                if not self._closing.is_set():
-                    self._deaf = str(error) or type(error).__name__
-                if isinstance(error, (can.CanError, OSError)):
+                garbage += 1
+                if isinstance(error, (can.CanError, OSError)) or garbage >= GARBAGE:
+                    if not self._closing.is_set():
+                        self._deaf = f"{self.name}: {error or type(error).__name__}"
                     return
                 continue
+            garbage = 0
             if message is not None and not message.is_error_frame:
                 heard.add(message.arbitration_id + (KEY_EXTENDED if message.is_extended_id else 0))
 

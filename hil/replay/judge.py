@@ -11,11 +11,12 @@ from hil.codec import decode
 from hil.engine import Params, keep
 from hil.kernel import Floats, Rows, dtype_of, kernel, view, zeros
 from hil.logs.trace import Trace
+from hil.replay.payloads import payload_rows
 from hil.scenario import timeline
-from hil.tick import CELLS, COLUMNS, FRAMES, PAYLOAD, TEMPS, Frame, FrameBits, Link, Node
+from hil.tick import CELLS, COLUMNS, FRAMES, TEMPS, Frame, FrameBits, Link, Node
 
 BLOCK = 1 << 15  # frames laid out at once
-REMOTE, SENT = int(FrameBits.REMOTE), int(FrameBits.SENT)
+SENT = int(FrameBits.SENT)
 
 
 class LogState:
@@ -90,18 +91,11 @@ class LogFrames:
 
 
 def laid_out(trace: Trace, zero_ns: int, source: int) -> NDArray[np.void]:
-    """The frames of a trace as the link holds them, sent by the recorder or not; a remote frame's payload is empty."""
+    """The frames of a trace as the link holds them, sent by the recorder or not; only data frames have a payload."""
     out = np.zeros(len(trace), dtype_of(Frame))
     out["t_ns"], out["id"], out["bits"] = trace.t_ns - zero_ns, trace.id, trace.bits & ~SENT
     out["dlc"], out["source"] = trace.dlc, source
-    words = np.zeros((len(trace), PAYLOAD // 8), np.uint64)
-    counts = np.where(trace.bits & REMOTE, 0, (trace.dlc.astype(np.int64) + 7) // 8)
-    for k in range(PAYLOAD // 8):
-        has = counts > k
-        if not has.any():
-            break
-        words[has, k] = trace.words[trace.at[has] + k]
-    out["payload"] = words.view(np.uint8).reshape(len(trace), PAYLOAD)
+    out["payload"] = payload_rows(trace, np.arange(len(trace)))
     return out
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from hil.logs.trace import Int64, Trace
 from hil.replay.filters import Mask
 from hil.replay.lateness import Lateness, Summary
-from hil.replay.ports import Answer, Controls, Pacer, StopAtBreak, Target, keys_of
+from hil.replay.ports import Answer, Controls, Pacer, ReaderGone, StopAtBreak, Target, keys_of
 from hil.replay.schedule import Part
 
 CHUNK = 32  # frames prepared at once: well below a millisecond
@@ -34,6 +34,8 @@ class Ended(Enum):
     INTERRUPTED = "interrupted"
     BREAKPOINT = "breakpoint"
     QUIT = "quit"
+    UNREAD = "nobody reads any more"
+    DEAF = "others are not heard any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +179,10 @@ class _Stop(Exception):
 class Player:
     """Sends parts to a target at a pacer's times.
 
-    ``suppress_heard``: identifiers that others send are left to them. ``retry_for_ns``: how long a frame is offered again
-    to a full bus before it counts as failed. ``touch`` has the last word on the frames' bytes; it gets them in order, a
-    few at a time, and whether they begin a log. ``on_progress`` gets the replay time and the frames sent, now and
-    then. ``stop`` is asked often; True ends the replay cleanly.
+    ``suppress_heard``: identifiers that others send are left to them; when they are not heard any more the replay ends.
+    ``retry_for_ns``: how long a frame is offered again to a full bus before it counts as failed. ``touch`` has the last
+    word on the frames' bytes; it gets them in order, a few at a time, and whether they begin a log. ``on_progress`` gets
+    the replay time and the frames sent, now and then. ``stop`` is asked often; True ends the replay cleanly.
     """
 
     target: Target
@@ -217,6 +219,8 @@ class Player:
                 finally:
                     self._account(chunk)
             self.target.flush()
+        except ReaderGone:
+            ended = Ended.UNREAD
         except _Stop as stopped:
             ended, where = stopped.ended, stopped.where
         except KeyboardInterrupt:
@@ -234,11 +238,16 @@ class Player:
                 raise _Stop(Ended.INTERRUPTED, self._place(chunk, i))
             if looking:
                 self._halt(chunk, i)
-                if self.suppress_heard and chunk.keys[i] in heard:
-                    self._suppressed["heard live"] += 1
-                    continue
+                if self.suppress_heard:
+                    if self.target.deaf:
+                        raise _Stop(Ended.DEAF, self._place(chunk, i))
+                    if chunk.keys[i] in heard:
+                        self._suppressed["heard live"] += 1
+                        continue
             try:
                 send(items[i])
+            except ReaderGone:
+                raise
             except OSError as error:
                 if not self._again(items[i], error):
                     continue
@@ -277,6 +286,8 @@ class Player:
             self._retries += 1
             try:
                 self.target.send(item)
+            except ReaderGone:
+                raise
             except OSError as next_error:
                 error = next_error
             else:

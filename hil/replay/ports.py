@@ -23,6 +23,10 @@ def keys_of(trace: Trace) -> list[int]:
     return keys
 
 
+class ReaderGone(OSError):
+    """Whoever read what is sent has gone away; nothing that is sent from now on reaches anyone."""
+
+
 class Target(Protocol):
     """Where frames go.
 
@@ -37,6 +41,7 @@ class Target(Protocol):
 
         Raises:
             BlockingIOError: no room now; trying again may help. Nothing was sent.
+            ReaderGone: the receiver wants no more; the replay is over.
             OSError: it cannot be sent.
         """
 
@@ -45,6 +50,10 @@ class Target(Protocol):
 
     def heard(self) -> AbstractSet[int]:
         """Keys (``key_of``) of the identifiers others have sent; the set itself grows while frames come in."""
+
+    @property
+    def deaf(self) -> str:
+        """Why others are not heard any more; empty while they are."""
 
     def close(self) -> None:
         """Finish and let go. Raises OSError when what was sent could not be kept."""

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hil.errors import InputError
 from hil.logs.read import read_log
 from hil.logs.trace import SLACK, Trace, places
-from hil.records.reader import read
+from hil.records.reader import is_record, read
 from hil.tick import PAYLOAD, FrameBits
 
-MCAP = b"\x89MCAP0\r\n"
 KNOWN_BITS = sum(int(bit) for bit in FrameBits if bit <= FrameBits.ERROR_STATE)
 
 
@@ -29,15 +27,6 @@ class Source:
     notes: tuple[str, ...] = ()
     whole: bool = True
     unreadable: int = 0
-
-
-def is_record(path: Path) -> bool:
-    """True for a file that begins like a record. Raises InputError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MCAP)) == MCAP
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the log: {error.strerror}") from error
 
 
 def load_source(path: Path, on_progress: Callable[[float], None] | None = None) -> Source:

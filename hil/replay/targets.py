@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any, TextIO
 
 import numpy as np
 
+from hil.logs import text_write
 from hil.logs.trace import Int64, Trace, concat
-from hil.replay.ports import Target
-from hil.tick import FrameBits
+from hil.replay.ports import ReaderGone, Target
 
-EXTENDED, FD, REMOTE = int(FrameBits.EXTENDED), int(FrameBits.FD), int(FrameBits.REMOTE)
-SWITCHED, PASSIVE = int(FrameBits.BITRATE_SWITCH), int(FrameBits.ERROR_STATE)
 NOBODY: frozenset[int] = frozenset()
 
 
@@ -31,6 +30,11 @@ class Nowhere:
     def heard(self) -> AbstractSet[int]:
         """Nobody else is there."""
         return NOBODY
+
+    @property
+    def deaf(self) -> str:
+        """Never: there is nobody to hear."""
+        return ""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -65,6 +69,11 @@ class Collecting:
         """Nobody else is there."""
         return NOBODY
 
+    @property
+    def deaf(self) -> str:
+        """Never: there is nobody to hear."""
+        return ""
+
     def trace(self) -> Trace:
         """What was sent so far."""
         parts = []
@@ -91,46 +100,52 @@ def _compact(frames: Trace, t_ns: Int64, sent: Any, absolute: bool) -> Trace:
 
 
 class CandumpText:
-    """Writes candump lines (``(12.345678) can0 123#DEADBEEF``) to a text stream, times from the start of the replay."""
+    """Writes candump lines (``(12.345678) can0 123#DEADBEEF R``) to a text stream, times from the start of the replay.
+
+    Lines are those of a written ``.log``: with directions, and with ns where times have them.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def prepare(self, frames: Trace, due_ns: Int64) -> Sequence[str]:
         """The lines, complete."""
-        return [candump_line(frames, i, t) for i, t in enumerate(due_ns.tolist())]
+        timed = _compact(frames, due_ns, np.ones(len(frames), bool), False)
+        _, line, _ = text_write.candump(timed, 0)
+        return [line(row) for row in text_write.rows(timed)]
 
     def send(self, item: str) -> None:
-        """Write one line. Raises OSError when the stream does not take it."""
-        self._stream.write(item)
+        """Write one line.
+
+        Raises:
+            ReaderGone: nobody reads the stream any more.
+            OSError: the stream does not take it.
+        """
+        try:
+            self._stream.write(item)
+        except BrokenPipeError as error:
+            raise ReaderGone(*error.args) from error
 
     def flush(self) -> None:
-        """Push it all out."""
-        self._stream.flush()
+        """Push it all out. Raises like ``send``."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone(*error.args) from error
 
     def heard(self) -> AbstractSet[int]:
         """A stream sends nothing back."""
         return NOBODY
 
+    @property
+    def deaf(self) -> str:
+        """Never: there is nobody to hear."""
+        return ""
+
     def close(self) -> None:
-        """Push it all out; the stream belongs to whoever opened it."""
-        self._stream.flush()
-
-
-def candump_line(frames: Trace, index: int, t_ns: int) -> str:
-    """One frame as ``candump -l`` writes it, with its line end."""
-    bits, identifier = int(frames.bits[index]), int(frames.id[index])
-    name = f"{identifier:08X}" if bits & EXTENDED else f"{identifier:03X}"
-    if bits & FD:
-        flags = (1 if bits & SWITCHED else 0) | (2 if bits & PASSIVE else 0)
-        text = f"##{flags:X}{frames.payload(index).hex().upper()}"
-    elif bits & REMOTE:
-        length = int(frames.dlc[index])
-        text = f"#R{length}" if length else "#R"
-    else:
-        text = f"#{frames.payload(index).hex().upper()}"
-    seconds, rest = divmod(t_ns // 1000, 1_000_000)
-    return f"({seconds}.{rest:06d}) can{int(frames.channel[index])} {name}{text}\n"
+        """Push it all out, if there is still a reader; the stream belongs to whoever opened it."""
+        with suppress(BrokenPipeError):
+            self._stream.flush()
 
 
 class Spread:
@@ -165,6 +180,11 @@ class Spread:
     def heard(self) -> AbstractSet[int]:
         """What was heard anywhere; a view that stays up to date."""
         return _Union([target.heard() for target in self._all])
+
+    @property
+    def deaf(self) -> str:
+        """Of those that are, why."""
+        return "; ".join(target.deaf for target in self._all if target.deaf)
 
     def close(self) -> None:
         """All of them, even if one fails. Raises OSError of the first that did."""

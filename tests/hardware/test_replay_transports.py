@@ -3,21 +3,29 @@
 Each test has its own reader of the bytes on the wire, written after the protocol's description.
 """
 
+import json
 import os
 import pty
+import subprocess
+import sys
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import can
 import pytest
+from click.testing import CliRunner
 
+import hil.cli.replay  # noqa: F401  # registers the command
+from hil.cli.group import main
 from hil.errors import BenchError
 from hil.hardware.canbus import PythonCanTarget
 from hil.hardware.pacer import WallPacer, undisturbed
 from hil.logs.trace import Trace
 from hil.replay.filters import Filter
-from hil.replay.player import Player, Report
+from hil.replay.player import Ended, Player, Report
 from hil.replay.schedule import Timing, plan, turns
 from tests.replay_rig import EXT, Listing, Time, random_trace, wall_of
 
@@ -155,3 +163,74 @@ def test_a_line_that_is_cut_while_playing_is_counted_not_hidden() -> None:
 def test_an_interface_that_cannot_be_opened_is_told_in_one_sentence(interface: str, channel: str) -> None:
     with pytest.raises(BenchError, match="cannot be opened"):
         PythonCanTarget(interface, channel)
+
+
+def drive(folder: Path, n: int, step_us: int) -> Path:
+    log = folder / "drive.log"
+    times = (k * step_us for k in range(n))
+    log.write_text("".join(f"({t // 10**6}.{t % 10**6:06d}) can0 123#{t % 256:02X}\n" for t in times))
+    return log
+
+
+def on_a_line_that_goes_away(log: Path, after_s: float, *options: str) -> tuple[int, str, dict]:
+    master, slave = pty.openpty()
+    tty.setraw(master)
+    tty.setraw(slave)
+    name, gone = os.ttyname(slave), threading.Event()
+
+    def swallow() -> None:
+        os.read(master, 1)  # from when it is opened on
+        until_s = time.monotonic() + after_s
+        os.set_blocking(master, False)
+        while time.monotonic() < until_s:
+            try:
+                os.read(master, 4096)
+            except BlockingIOError:
+                time.sleep(0.005)
+        os.close(master)
+        os.close(slave)
+        gone.set()
+
+    threading.Thread(target=swallow, daemon=True).start()
+    bus = ("--interface", "slcan", "--channel", name, "--bus-option", "sleep_after_open=0.0", "--no-realtime")
+    result = CliRunner().invoke(main, ["replay", str(log), *bus, *options, "--send-timeout", "50ms", "--json"])
+    assert gone.wait(5)
+    return result.exit_code, result.stderr, json.loads(result.stdout) if result.stdout else {}
+
+
+def test_the_frames_are_accounted_for_when_the_adapter_goes_away(tmp_path: Path) -> None:
+    code, _, made = on_a_line_that_goes_away(drive(tmp_path, 200, 5_000), 0.4)
+    assert code == made["exit"] == 4
+    assert made["sent"] + sum(made["failed"].values()) == made["planned"] == 200
+    assert made["failed"]
+
+
+def test_waiting_for_traffic_ends_when_the_adapter_goes_away(tmp_path: Path) -> None:
+    code, words, _ = on_a_line_that_goes_away(drive(tmp_path, 2, 1), 0.3, "--wait-for", "traffic")
+    assert code == 4
+    assert "--wait-for traffic: others are not heard any more" in words
+
+
+def test_nothing_is_sent_in_place_of_others_who_are_not_heard_any_more(tmp_path: Path) -> None:
+    trace = random_trace(4, 100)
+    target = Listing(deaf="gone")
+    report = Player(target, wall_of(Time()), suppress_heard=True).play(turns([plan(trace, Filter(), Timing())]))
+    assert (report.ended, report.sent, report.unsent, report.adds_up) == (Ended.DEAF, 0, 100, True)
+    code, _, made = on_a_line_that_goes_away(drive(tmp_path, 400, 5_000), 0.3, "--suppress-live")
+    assert (code, made["ended"]) == (4, "others are not heard any more")
+    assert made["unsent"] > 0
+
+
+def test_a_replay_to_a_pipe_ends_quietly_with_its_reader(tmp_path: Path) -> None:
+    log = drive(tmp_path, 1000, 10)
+    command = [sys.executable, "-m", "hil", "replay", str(log), "--stdout", "--fast", "--loop", "forever"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("(0.000000) can0 123#00")
+        process.stdout.close()
+        words = process.stderr.read()
+        assert process.wait(30) == 0
+    assert words.startswith("nobody reads any more: ")
+    assert "Traceback" not in words
+    assert "BrokenPipe" not in words

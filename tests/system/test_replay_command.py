@@ -1,14 +1,16 @@
 """``hil replay`` from the command line to files, reports and exit codes."""
 
 import json
+import threading
 from pathlib import Path
 
 import can
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 import hil.cli.replay  # noqa: F401  # registers the command
-from hil.cli.group import main
+from hil.cli.group import Group, main
 
 ROOT = Path(__file__).parents[2]
 DBC, E2E = str(ROOT / "dbc" / "bench.dbc"), str(ROOT / "dbc" / "bench.e2e.yaml")
@@ -118,6 +120,16 @@ def test_candump_lines_go_to_standard_output_and_the_report_does_not(log: Path) 
     assert "5 of 5 frames sent" in result.stderr
 
 
+def test_standard_output_keeps_directions_and_nanoseconds_as_a_file_does(tmp_path: Path) -> None:
+    log, out = tmp_path / "ways.log", tmp_path / "out.log"
+    frames = ["can0 123#11 T", "can1 12345678##3AABB R", "can0 124#R4 R"]
+    log.write_text("".join(f"(5.00000000{k}) {frame}\n" for k, frame in enumerate(frames)))
+    printed = hil_replay(log, "--stdout").stdout
+    assert printed == "".join(f"(0.00000000{k}) {frame}\n" for k, frame in enumerate(frames))
+    out.write_text(printed)
+    assert told(out, "--dry-run", "--direction", "tx")["sent"] == 1
+
+
 def test_a_golden_log_is_made_compared_and_accepted_again(log: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden.log"
     assert hil_replay(log, "--dry-run", "--golden", golden).exit_code == 2
@@ -195,6 +207,19 @@ def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_p
         (("--dry-run", "--fit-bus", "fast"), "--fit-bus"),
         (("--interface", "virtual"), "--channel"),
         (("--dry-run", "--expect", "x.yaml"), "--dry-run"),
+        (("--dry-run", "--tolerance", "5ms"), "--tolerance: expected --golden"),
+        (("--dry-run", "--ignore", "*"), "--ignore: expected --golden"),
+        (("--dry-run", "--golden", "g.log", "--tolerance", "foo"), "--tolerance: expected a number, a time"),
+        (("--dry-run", "--golden", "g.mcap"), "--golden g.mcap: expected a name that ends in"),
+        (("--dry-run", "--out-of-range", "wrap"), "--out-of-range: expected --set"),
+        (("--dry-run", "--seed", "3"), "--seed: expected --drop"),
+        (("--dry-run", "--pause", "1s"), "--pause: expected several logs"),
+        (("--dry-run", "--dbc", DBC, "--repair", "all"), "--repair: expected --e2e"),
+        (("--dry-run", "--dbc", DBC, "--e2e", E2E), "--e2e: expected --set"),
+        (("--dry-run", "--dbc", DBC, "--e2e", E2E, "--renumber", "--repair", "off"), "--renumber: expected no"),
+        (("--out", "out.xyz"), "--out out.xyz: expected a name that ends in"),
+        (("--expect", "x.yaml", "--dbc", DBC), "--dbc: expected --bench"),
+        (("--expect", "x.yaml", "--no-realtime"), "--no-realtime: expected no --expect"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_is_sent(log: Path, options, words: str) -> None:
@@ -215,3 +240,167 @@ def test_a_damaged_log_is_played_as_far_as_it_can_be_read_and_says_so(log: Path)
     made = told(log, "--dry-run")
     assert (made["code"], made["sent"]) == (3, 4)
     assert any("could not be read" in note for note in made["notes"])
+
+
+def test_a_file_that_is_read_is_never_written_over(log: Path, tmp_path: Path) -> None:
+    golden, second = tmp_path / "golden.log", tmp_path / "second.log"
+    second.write_text(LOG)
+    assert hil_replay(log, "--dry-run", "--golden", golden, "--update").exit_code == 0
+    for path, options in (
+        (golden, ("--speed", "2", "--golden", golden, "--out", golden)),
+        (golden, ("--speed", "2", "--golden", golden, "--out", golden, "--update")),
+        (log, ("--window", "0s..20ms", "--out", log)),
+        (log, ("--window", "0s..20ms", "--out", tmp_path / "." / "x" / ".." / "drive.log")),
+        (second, (second, "--window", "0s..20ms", "--out", second)),
+        (log, ("--speed", "2", "--dry-run", "--golden", log, "--update")),
+    ):
+        before = path.read_text()
+        result = hil_replay(log, *options)
+        assert result.exit_code == 2, result.output
+        assert "would overwrite" in result.output
+        assert path.read_text() == before
+
+
+def test_a_link_to_a_log_is_that_log(log: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.log"
+    link.symlink_to(log)
+    assert hil_replay(link, "--window", "0s..20ms", "--out", log).exit_code == 2
+    assert log.read_text() == LOG
+
+
+def test_a_breakpoint_knows_a_message_by_its_own_name_though_it_is_renamed(voltages: Path) -> None:
+    options = ("--dbc", DBC, "--map-id", "BMS_Pack=0x7AB", "--break", "BMS_Pack.PackVoltage > 345 V")
+    made = told(voltages, "--dry-run", *options)
+    assert (made["ended"], made["sent"], made["unsent"]) == ("breakpoint", 5, 5)
+    assert "id 0x7AB" in made["where"]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_a_frame_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = hil_replay(tmp_path / "absent.log", "--out", tmp_path / "file" / "out.log")
+    assert result.exit_code == 4
+    assert "is no folder" in result.output
+
+
+def test_options_that_meet_nothing_in_the_log_are_told(voltages: Path) -> None:
+    met = ("--map-id", "0x101=0x201", "--drop", "BMS_Pack:10%", "--set", "BMS_Pack.PackVoltage=1 V")
+    assert told(voltages, "--dry-run", "--dbc", DBC, *met)["notes"] == []
+    missed = ("--map-id", "0x7A0=0x201", "--map-channel", "3=4", "--drop", "0x7A0:10%", "--duplicate", "BMS_Soc:1%")
+    signals = ("--set", "BMS_MinMax.CellVoltageMax=3 V", "--set", "BMS_Pack.PackVoltage=1 V@2s..3s")
+    made = told(voltages, "--dry-run", "--dbc", DBC, *missed, *signals)
+    assert made["sent"] == 10
+    words = [note.partition(":  ")[0] for note in made["notes"]]
+    for option, text in zip((*missed, *signals)[::2], (*missed, *signals)[1::2], strict=True):
+        assert f"{option} {text}: no frame of the logs played is like that" in words
+    assert "  rewritten: 0" in hil_replay(voltages, "--dry-run", "--dbc", DBC, *signals).output
+
+
+def test_a_file_of_e2e_that_fits_no_frame_is_told(voltages: Path) -> None:
+    made = told(voltages, "--dry-run", "--dbc", DBC, "--e2e", E2E, "--corrupt", "crc:BMS_State")
+    assert made["notes"] == ["--corrupt crc:BMS_State: no frame of the logs played is like that"]
+
+
+def test_an_interrupt_says_that_a_record_is_kept_only_where_one_is_made() -> None:
+    group = Group(name="group")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    for name in ("run", "replay"):
+        group.add_command(click.Command(name, callback=stop))
+    words = {name: CliRunner().invoke(group, [name]) for name in ("run", "replay")}
+    assert {name: result.exit_code for name, result in words.items()} == {"run": 130, "replay": 130}
+    assert words["run"].stderr == "hil: interrupted; what was recorded is kept\n"
+    assert words["replay"].stderr == "hil: interrupted\n"
+
+
+def test_only_one_direction_is_played(tmp_path: Path) -> None:
+    log = tmp_path / "ways.log"
+    log.write_text("(1.0) can0 100#01 R\n(1.1) can0 101#02 T\n(1.2) can0 102#03 R\n")
+    for way, ids in (("rx", ["100", "102"]), ("tx", ["101"])):
+        assert hil_replay(log, "--out", tmp_path / f"{way}.log", "--direction", way).exit_code == 0
+        assert [f[5:8] for _, f in lines((tmp_path / f"{way}.log").read_text())] == ids
+
+
+def heard_on(bus: can.BusABC) -> list[int]:
+    return [message.arbitration_id for message in iter(lambda: bus.recv(0), None) if message is not None]
+
+
+def test_channels_go_to_the_buses_they_are_routed_to(log: Path) -> None:
+    with (
+        can.Bus(interface="virtual", channel="rest", ignore_config=True) as rest,
+        can.Bus(interface="virtual", channel="second", ignore_config=True) as second,
+    ):
+        options = ("--interface", "virtual", "--channel", "rest", "--fast", "--no-realtime", "--send-timeout", "50ms")
+        made = told(log, *options, "--route", "1=virtual:second", "--route", "9=virtual:second")
+        assert (heard_on(rest), heard_on(second)) == ([0x123, 0x124, 0x123, 0x125], [0x12345678])
+    assert made["notes"] == ["--route 9=virtual:second: no frame of the logs played is like that"]
+    assert made["scheduling"] != ""
+    for wrong in ("1", "1=virtual", "300=virtual:x", "x=virtual:y"):
+        result = hil_replay(log, *options, "--route", wrong)
+        assert (result.exit_code, "--route: expected LOG-CHANNEL" in result.output) == (2, True)
+
+
+def test_a_bit_rate_and_options_reach_the_interface(log: Path) -> None:
+    options = ("--interface", "virtual", "--channel", "options", "--speed", "100", "--bitrate", "500000")
+    with can.Bus(interface="virtual", channel="options", ignore_config=True) as bus:
+        assert hil_replay(log, *options, "--bus-option", "preserve_timestamps=true").exit_code == 0
+        stamps = [message.timestamp for message in iter(lambda: bus.recv(0), None) if message is not None]
+    assert stamps == pytest.approx([0, 0.0001, 0.0002, 0.005, 0.04], abs=1e-9)
+    assert "--bus-option: expected name=value" in hil_replay(log, *options, "--bus-option", "novalue").output
+
+
+def test_identifiers_that_someone_else_sends_are_left_to_them(log: Path) -> None:
+    log.write_text("".join(f"({k / 100:.2f}) can0 {123 if k % 2 else 124}#{k:02X}\n" for k in range(60)))
+    over = threading.Event()
+    with can.Bus(interface="virtual", channel="live", ignore_config=True) as other:
+
+        def speak() -> None:
+            while not over.wait(0.01):
+                other.send(can.Message(arbitration_id=0x123, is_extended_id=False))
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        try:
+            options = ("--interface", "virtual", "--channel", "live", "--wait-for", "0x123", "--suppress-live")
+            made = told(log, *options)
+        finally:
+            over.set()
+            speaker.join()
+        assert heard_on(other) == [0x124] * 30
+    assert (made["sent"], made["suppressed"], made["heard_ids"]) == (30, {"heard live": 30}, 1)
+
+
+def test_a_value_that_does_not_fit_is_refused_or_brought_into_range(voltages: Path, tmp_path: Path) -> None:
+    import cantools
+
+    message = cantools.database.load_file(DBC).get_message_by_name("BMS_Pack")
+    signal = message.get_signal_by_name("PackVoltage")
+    top = signal.scale * (2**signal.length - 1) + signal.offset
+    out, change = tmp_path / "out.log", ("--dbc", DBC, "--set", "BMS_Pack.PackVoltage*=100")
+    refused = hil_replay(voltages, "--out", out, *change)
+    assert (refused.exit_code, out.exists()) == (2, False)
+    assert hil_replay(voltages, "--out", out, *change, "--out-of-range", "saturate").exit_code == 0
+    payload = bytes.fromhex(out.read_text().split("#")[1].split()[0])
+    assert message.decode(payload)["PackVoltage"] in (top, signal.maximum)
+    assert hil_replay(voltages, "--dry-run", *change, "--out-of-range", "guess").exit_code == 2
+
+
+def test_counters_are_numbered_anew_without_gaps(voltages: Path, tmp_path: Path) -> None:
+    import cantools
+
+    message, out = cantools.database.load_file(DBC).get_message_by_name("BMS_Pack"), tmp_path / "out.log"
+    options = ("--dbc", DBC, "--e2e", E2E, "--renumber")
+    rows = voltages.read_text().splitlines()
+    voltages.write_text("".join(f"{row}\n" for k, row in enumerate(rows) if k not in (3, 4, 7)))
+    assert hil_replay(voltages, "--out", out, *options).exit_code == 0
+    counters = [message.decode(bytes.fromhex(f.split("#")[1].split()[0]))["Counter"] for _, f in lines(out.read_text())]
+    assert counters == list(range(7))
+
+
+def test_signals_that_are_ignored_do_not_count_in_a_golden_compare(log: Path, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.log"
+    assert hil_replay(log, "--dry-run", "--golden", golden, "--update").exit_code == 0
+    other = ("--dry-run", "--golden", golden, "--drop", "0x124:100%", "--seed", "1")
+    assert hil_replay(log, *other).exit_code == 1
+    assert hil_replay(log, *other, "--ignore", "0x124*").exit_code == 0

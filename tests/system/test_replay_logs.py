@@ -299,3 +299,40 @@ def test_a_record_run_again_is_never_changed(overvoltage: tuple[Record, Path]) -
     result = hil_replay(overvoltage[0].path, "--into", "engine", "--speed", "2")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "a record is run again as it is" in result.output + result.stderr
+
+
+def test_a_log_of_which_a_part_was_unreadable_is_judged_and_never_passes_as_whole(
+    overvoltage: tuple[Record, Path], vehicle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios").split("  - id: NEVER")[0])
+    lines = overvoltage[1].read_text().splitlines()
+    damaged = tmp_path / "damaged.log"
+    damaged.write_text("\n".join([*lines[:100], lines[100][:14], *lines[101:], ""]))
+    judge = ("--expect", tmp_path / "log.yaml", "--results", tmp_path / "out")
+    for options in ((), ("--id", "0x000-0x1FFFFFFF")):
+        assert hil_replay(overvoltage[1], *judge, *options).exit_code == ExitCode.PASS
+        assert hil_replay(damaged, *judge, *options).exit_code == ExitCode.UNDECIDED
+    lines = vehicle.read_text().splitlines()
+    damaged.write_text("\n".join([*lines[:100], lines[100][:14], *lines[101:], ""]))
+    given = hil_replay(damaged, "--into", "virtual-bms", "--results", tmp_path / "out")
+    assert given.exit_code == ExitCode.UNDECIDED
+    assert "could not be read" in given.stdout
+
+
+def test_it_is_told_that_nothing_was_judged(overvoltage: tuple[Record, Path], tmp_path: Path) -> None:
+    (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
+    late = hil_replay(
+        overvoltage[1], "--expect", tmp_path / "log.yaml", "--results", tmp_path / "out", "--window", "1000 s.."
+    )
+    assert "nothing was judged: the log ends before 1000 s" in late.stdout
+
+
+def test_a_record_in_the_results_is_not_written_over_while_it_is_given_to_the_bms(
+    overvoltage: tuple[Record, Path],
+) -> None:
+    record = overvoltage[0].path
+    before = record.read_bytes()
+    result = hil_replay(record, "--into", "virtual-bms", "--results", record.parent)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "would overwrite the log" in result.stderr
+    assert record.read_bytes() == before

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from runs import ROOT, written
 
+import hil.cli.replay  # noqa: F401  # registers the command
 from hil.campaign.replaying import Replayed, replay_record
 from hil.campaign.run import Options, Screen, run_all
+from hil.cli.group import main
 from hil.errors import ExitCode, InputError
 from hil.records.layout import FRAME, FRAMES, HEADER, INPUTS, ROWS
 from hil.records.reader import Record, read
@@ -191,3 +194,28 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
 def test_shipped_scenarios_replay_the_same(tmp_path: Path) -> None:
     record, case = recorded(tmp_path, ROOT / "scenarios" / "wrong_crc.yaml")
     check_same(replay_record(record), case)
+
+
+def test_a_golden_record_is_compared_with_the_new_run_and_not_with_the_record_run_again(
+    run_once: Record, tmp_path: Path
+) -> None:
+    column = run_once.table.labels().index("truth.soc")
+
+    def change(data: bytearray) -> None:
+        _, n, width, _, _ = HEADER.unpack_from(data)
+        np.frombuffer(data, "<f8", n * width, HEADER.size + 8 * n).reshape(n, width)[2, column] += 1.0
+
+    tampered = rewritten(run_once.path, tmp_path / "tampered.mcap", ROWS, change)
+    old, golden = tampered.read_bytes(), tmp_path / "golden.mcap"
+
+    def told(*options: str) -> dict[str, Any]:
+        result = CliRunner().invoke(main, ["replay", str(tampered), "--golden", str(golden), "--json", *options])
+        return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+    golden.write_bytes(run_once.path.read_bytes())
+    made = told()
+    assert (made["same"], made["golden"]["same"]) == (False, True)
+    golden.unlink()
+    assert told("--update")["golden"]["same"]
+    assert read(golden).digest == run_once.digest
+    assert tampered.read_bytes() == old

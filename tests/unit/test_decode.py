@@ -309,9 +309,17 @@ def test_a_wrong_quantities_file_is_refused_with_the_reason(tmp_path, old, new, 
     [
         ("BMS_State:", "BMS_Stat:", "no message 'BMS_Stat'.*did you mean 'BMS_State'"),
         ("data_id: 0x1101", "data_id: 0x1100", "data id 0x1100 is also that of BMS_State"),
-        ("counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P", "counter: State, max_delta: 3, timeout: 50 ms}\n  BMS_P", "expected bits 8 to 11"),
+        (
+            "counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P",
+            "counter: State, max_delta: 3, timeout: 50 ms}\n  BMS_P",
+            "expected bits 8 to 11",
+        ),
         ("profile: 1A, data_id: 0x1100", "profile: 1C, data_id: 0x1100", "no profile '1C'"),
-        ("crc: Crc, counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P", "crc: Ck, counter: Counter}\n  BMS_P", "no signal 'Ck'"),
+        (
+            "crc: Crc, counter: Counter, max_delta: 3, timeout: 50 ms}\n  BMS_P",
+            "crc: Ck, counter: Counter}\n  BMS_P",
+            "no signal 'Ck'",
+        ),
         ("polynomial: 0x1D", "polynomial: 0x2F", "29"),
     ],
 )

@@ -365,7 +365,9 @@ def test_an_older_version_is_refused() -> None:
 
 def test_in_a_file_of_ours_a_flipped_bit_costs_one_block_of_many(tmp_path: Path) -> None:
     n = 40_000
-    trace = from_bytes([k * 500_000 for k in range(n)], [0x100] * n, [0] * n, [k.to_bytes(8, "little") for k in range(n)])
+    trace = from_bytes(
+        [k * 500_000 for k in range(n)], [0x100] * n, [0] * n, [k.to_bytes(8, "little") for k in range(n)]
+    )
     path = tmp_path / "long.mf4"
     write_mf4(trace, path)
     content = bytearray(path.read_bytes())
