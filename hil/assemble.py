@@ -292,6 +292,7 @@ def _bench_half(
     request = next(m for m in wired.db.messages if m.name == REQUEST)
     fault_params = catalogue.params(lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults"))
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
+    sent = restbus.Rules(**plugged.model.restbus.model_dump())
     rooms: dict[str, Any] = {
         "faults": fault_params,
         "codec": decode.params(wired.db, wired.quantities, wired.e2e, table),
@@ -303,14 +304,7 @@ def _bench_half(
         "plan": plan.params(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
         ),
-        "restbus": restbus.params(
-            wired.db,
-            wired.quantities,
-            wired.e2e,
-            table,
-            model.tick,
-            restbus.Rules(**plugged.model.restbus.model_dump()),
-        ),
+        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table, model.tick, sent),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
         ),
