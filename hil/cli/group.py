@@ -38,6 +38,8 @@ def main() -> None:
       hil run scenarios/*.yaml --out results --json
       hil check scenarios/*.yaml
       hil judge results/record.mcap scenarios/cell_overvoltage.yaml
+      hil log decode drive.blf --dbc vehicle.dbc --out drive.parquet
+      hil replay drive.blf --into virtual-bms
 
     \b
     Exit codes: 0 pass, 1 fail, 2 bad input, 3 not exercised or inconclusive, 4 bench error, 130 interrupted.
