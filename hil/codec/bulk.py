@@ -24,17 +24,34 @@ class Columns(Protocol):
     """What is read of a trace (``hil.logs.trace.Trace``)."""
 
     @property
-    def t_ns(self) -> NDArray[np.int64]: ...  # noqa: D102  # the columns are described there
+    def t_ns(self) -> NDArray[np.int64]:
+        """Time of each frame in ns."""
+        ...
+
     @property
-    def id(self) -> NDArray[np.int32]: ...  # noqa: D102
+    def id(self) -> NDArray[np.int32]:
+        """Identifiers."""
+        ...
+
     @property
-    def bits(self) -> NDArray[np.int32]: ...  # noqa: D102
+    def bits(self) -> NDArray[np.int32]:
+        """``hil.tick.FrameBits``."""
+        ...
+
     @property
-    def dlc(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    def dlc(self) -> NDArray[np.uint8]:
+        """Payload lengths in bytes."""
+        ...
+
     @property
-    def at(self) -> NDArray[np.int64]: ...  # noqa: D102
+    def at(self) -> NDArray[np.int64]:
+        """Index of each first word in ``words``."""
+        ...
+
     @property
-    def words(self) -> NDArray[np.uint64]: ...  # noqa: D102
+    def words(self) -> NDArray[np.uint64]:
+        """Payloads in padded 8-byte words."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -200,8 +200,9 @@ def _write(out: bytearray, signal: Signal, raw: int) -> None:
         out.extend(bytes(reach_of(signal) - len(out)))
     if signal.big:
         first = (signal.start >> 3) * 8 + 7 - (signal.start & 7)
-        shift, order = 8 * len(out) - first - signal.length, "big"
+        shift = 8 * len(out) - first - signal.length
     else:
-        shift, order = signal.start, "little"
-    number = int.from_bytes(out, order) & ~(mask << shift)  # type: ignore[arg-type]  # one of the two literals
-    out[:] = (number | ((raw & mask) << shift)).to_bytes(len(out), order)  # type: ignore[arg-type]
+        shift = signal.start
+    order: Literal["big", "little"] = "big" if signal.big else "little"
+    number = int.from_bytes(out, order) & ~(mask << shift)
+    out[:] = (number | ((raw & mask) << shift)).to_bytes(len(out), order)

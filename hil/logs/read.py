@@ -23,6 +23,8 @@ GZIP = b"\x1f\x8b\x08"
 HEAD = 1 << 16  # bytes a format is recognised by
 STEP = 1 << 20  # bytes unpacked at once
 MOST = 1 << 33  # bytes; a file that unpacks to more is refused
+FREE = 1 << 28  # bytes; beyond, a file that unpacks to over ``RATIO`` times what was read of it is refused
+RATIO = 200  # logs pack to a tenth or a fiftieth; only a bomb comes near gzip's own thousand
 STANDARD = 0x7FF  # greatest identifier of 11 bits
 UNPACKING = 0.2  # share of the work, for progress
 
@@ -91,7 +93,7 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
     """What a gzip file holds, all members; of a damaged one what comes before the damage, and the damage named.
 
     Raises:
-        InputError: it unpacks to more than ``MOST`` bytes.
+        InputError: it unpacks to more than ``MOST`` bytes, or beyond ``FREE`` to over ``RATIO`` times its size.
     """
     out: list[bytes] = []
     skips: list[Skip] = []
@@ -112,8 +114,9 @@ def unpack(content: bytes, on_progress: Progress | None = None) -> tuple[bytes, 
             stream = zlib.decompressobj(31)
             continue
         made += len(out[-1])
-        if made > MOST:
-            raise InputError(Problem("the gzip file unpacks to too much", expected=f"at most {MOST} bytes"))
+        if made > MOST or (made > FREE and made > RATIO * min(at + STEP, len(content))):
+            expected = f"at most {MOST} bytes, and beyond {FREE} at most {RATIO} times the file's size"
+            raise InputError(Problem("the gzip file unpacks to too much", expected=expected))
         if stream.unconsumed_tail:
             continue
         at = min(at + STEP, len(content)) - len(stream.unused_data)

@@ -14,7 +14,20 @@ from hil.replay.ports import ReaderGone, Target
 NOBODY: frozenset[int] = frozenset()
 
 
-class Nowhere:
+class _Alone:
+    """A target that is no bus: nobody else sends there."""
+
+    def heard(self) -> AbstractSet[int]:
+        """Nobody else is there."""
+        return NOBODY
+
+    @property
+    def deaf(self) -> str:
+        """Never: there is nobody to hear."""
+        return ""
+
+
+class Nowhere(_Alone):
     """Takes everything: a replay that is only planned and counted."""
 
     def prepare(self, frames: Trace, due_ns: Int64) -> Sequence[Any]:
@@ -27,20 +40,11 @@ class Nowhere:
     def flush(self) -> None:
         """Nothing waits."""
 
-    def heard(self) -> AbstractSet[int]:
-        """Nobody else is there."""
-        return NOBODY
-
-    @property
-    def deaf(self) -> str:
-        """Never: there is nobody to hear."""
-        return ""
-
     def close(self) -> None:
         """Nothing is open."""
 
 
-class Collecting:
+class Collecting(_Alone):
     """Keeps the frames sent, in their order, as a trace with the times they were due; ``keep`` gets it at the end.
 
     ``zero_ns`` is added to all times; ``absolute`` says that they then count from 1970.
@@ -64,15 +68,6 @@ class Collecting:
 
     def flush(self) -> None:
         """Everything is kept at the end."""
-
-    def heard(self) -> AbstractSet[int]:
-        """Nobody else is there."""
-        return NOBODY
-
-    @property
-    def deaf(self) -> str:
-        """Never: there is nobody to hear."""
-        return ""
 
     def trace(self) -> Trace:
         """What was sent so far."""
@@ -99,7 +94,7 @@ def _compact(frames: Trace, t_ns: Int64, sent: Any, absolute: bool) -> Trace:
     return Trace(t_ns[sent], mine.id, mine.bits, mine.dlc, mine.channel, at, words, absolute)
 
 
-class CandumpText:
+class CandumpText(_Alone):
     """Writes candump lines (``(12.345678) can0 123#DEADBEEF R``) to a text stream, times from the start of the replay.
 
     Lines are those of a written ``.log``: with directions, and with ns where times have them.
@@ -132,15 +127,6 @@ class CandumpText:
             self._stream.flush()
         except BrokenPipeError as error:
             raise ReaderGone(*error.args) from error
-
-    def heard(self) -> AbstractSet[int]:
-        """A stream sends nothing back."""
-        return NOBODY
-
-    @property
-    def deaf(self) -> str:
-        """Never: there is nobody to hear."""
-        return ""
 
     def close(self) -> None:
         """Push it all out, if there is still a reader; the stream belongs to whoever opened it."""

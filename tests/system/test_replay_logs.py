@@ -185,7 +185,7 @@ def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reaction_to(log: Path, out: Path, *options: object) -> dict[str, Any]:
     result = hil_replay(log, "--into", "virtual-bms", "--results", out, "--json", *options)
     assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)[0]["reaction"]  # type: ignore[no-any-return]
+    return json.loads(result.stdout)[0]["reaction"]
 
 
 def states(told: dict[str, Any]) -> list[str]:
@@ -216,7 +216,7 @@ def test_states_are_told_when_their_frames_came_and_follow_the_speed(vehicle: Pa
     times_s, values = record.column("reported.state")
     for change in plain["changes"]:
         seen_s = times_s[np.flatnonzero(times_s >= change["time_s"] + plain["began_s"])[0]]
-        word = dict(enumerate(record.table.find("reported.state").labels))[int(values[times_s == seen_s][0])]  # type: ignore[union-attr]
+        word = dict(enumerate(record.table.find("reported.state").labels))[int(values[times_s == seen_s][0])]
         assert word == change["value"]
     fast = reaction_to(vehicle, tmp_path / "fast", "--speed", "2")
     assert states(fast)[-1] == "STANDBY"

@@ -210,7 +210,7 @@ def test_a_golden_record_is_compared_with_the_new_run_and_not_with_the_record_ru
 
     def told(*options: str) -> dict[str, Any]:
         result = CliRunner().invoke(main, ["replay", str(tampered), "--golden", str(golden), "--json", *options])
-        return json.loads(result.stdout)  # type: ignore[no-any-return]
+        return json.loads(result.stdout)
 
     golden.write_bytes(run_once.path.read_bytes())
     made = told()

@@ -4,6 +4,7 @@ import gzip
 import re
 from pathlib import Path
 
+import can
 import numpy as np
 import pytest
 from logs_text_samples import BRS, ERR, ESI, EXT, FD, RTR, TX, at
@@ -121,7 +122,6 @@ WRONG = {
 @pytest.mark.shared_data
 @pytest.mark.parametrize("file", [f for f, form, _ in FILES if form == "asc" and not f.endswith(".gz")])
 def test_asc_agrees_with_python_can(shared_data: Path, file: str) -> None:
-    can = pytest.importorskip("can")
     path = shared_data / "can" / "logs" / file
     log = read(path)
     found = re.search(r"(\d{4}-\S+)", log.facts["start"])
@@ -133,7 +133,6 @@ def test_asc_agrees_with_python_can(shared_data: Path, file: str) -> None:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("file", [f for f, form, _ in FILES if form.startswith("trc")])
 def test_trc_agrees_with_python_can(shared_data: Path, file: str) -> None:
-    can = pytest.importorskip("can")
     path = shared_data / "can" / "logs" / file
     log = read(path)
     start_ns = (
@@ -160,7 +159,6 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("writer", "kinds"), [("ASCWriter", 6), ("TRCWriter", 3), ("CSVWriter", 4)])
 def test_what_python_can_writes_is_read_as_it_was_sent(tmp_path: Path, writer: str, kinds: int) -> None:
-    can = pytest.importorskip("can")
     path = tmp_path / {"ASCWriter": "x.asc", "TRCWriter": "x.trc", "CSVWriter": "x.csv"}[writer]
     sent = [
         can.Message(timestamp=1.7e9 + i * 0.0625, channel=0, check=True, **m)

@@ -293,3 +293,13 @@ def test_a_wrong_checksum_of_one_gzip_member_costs_no_other_member(field: int) -
     places = [int(skip.where.removeprefix("byte ")) for skip in skips]
     assert len(places) == 2
     assert first - 8 <= places[0] < first <= second - 8 <= places[1] < second
+
+
+def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.logs.read.FREE", 1 << 22)
+    bomb, log = tmp_path / "bomb.log.gz", tmp_path / "log.gz"
+    bomb.write_bytes(gzip.compress(bytes(1 << 28)))
+    with pytest.raises(InputError, match="unpacks to too much"):
+        read_log(bomb)
+    log.write_bytes(gzip.compress(b"".join(b"(%d.000000) can0 123#%016X\n" % (k, k) for k in range(200_000))))
+    assert len(read_log(log).trace) == 200_000  # beyond FREE, but no bomb

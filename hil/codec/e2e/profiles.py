@@ -6,7 +6,7 @@ rivian, psa); recorded logs (nissan-leaf, orion).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from hil.codec.e2e.crc import Algorithm, Extra
@@ -65,38 +65,37 @@ class Numbers:
     xor_by_length: Mapping[int, int] = field(default_factory=dict)
 
 
-def _autosar(**numbers: object) -> Numbers:
-    return Numbers(fixed=True, **numbers)  # type: ignore[arg-type]  # checked by the dataclass's own fields at import
-
-
-_P01 = {
-    "polynomial": 0x1D,
-    "crc": Place(0, 8),
-    "counter": Place(8, 4),
-    "counter_max": 14,
-    "data_id_mode": "both",
-    "data_id_bits": 16,
-    "modes": ("both", "alt", "low", "nibble"),
-}
-_P02 = {
-    "polynomial": 0x2F,
-    "init": 0xFF,
-    "xor_out": 0xFF,
-    "crc": Place(0, 8),
-    "counter": Place(8, 4),
-    "data_id_mode": "list",
-    "data_id_bits": 8,
-}
-_P05 = {"polynomial": 0x1021, "width": 16, "init": 0xFFFF, "data_id_bits": 16}
+_P01 = Numbers(
+    fixed=True,
+    polynomial=0x1D,
+    crc=Place(0, 8),
+    counter=Place(8, 4),
+    counter_max=14,
+    data_id_mode="both",
+    data_id_bits=16,
+    modes=("both", "alt", "low", "nibble"),
+)
+_P02 = Numbers(
+    fixed=True,
+    polynomial=0x2F,
+    init=0xFF,
+    xor_out=0xFF,
+    crc=Place(0, 8),
+    counter=Place(8, 4),
+    data_id_mode="list",
+    data_id_bits=8,
+)
+_P05 = Numbers(fixed=True, polynomial=0x1021, width=16, init=0xFFFF, data_id_bits=16)
 _LAST = Place(-8, 8)
-_SUM = {"algorithm": Algorithm.SUM, "id_is_data_id": True}
+_SUM = Numbers(algorithm=Algorithm.SUM, id_is_data_id=True)
 
 BUILT_IN: Mapping[str, Numbers] = MappingProxyType(
     {
-        "autosar-p01": _autosar(**_P01),
-        "autosar-p01-r3": _autosar(**_P01, init=0xFF, xor_out=0xFF),
-        "autosar-p02": _autosar(**_P02, counter_max=15),
-        "autosar-p04": _autosar(
+        "autosar-p01": _P01,
+        "autosar-p01-r3": replace(_P01, init=0xFF, xor_out=0xFF),
+        "autosar-p02": replace(_P02, counter_max=15),
+        "autosar-p04": Numbers(
+            fixed=True,
             polynomial=0xF4ACFB13,
             width=32,
             reflected=True,
@@ -107,15 +106,16 @@ BUILT_IN: Mapping[str, Numbers] = MappingProxyType(
             id_field=Place(39, 32, True),
             crc=Place(71, 32, True),
         ),
-        "autosar-p05": _autosar(**_P05, crc=Place(0, 16), counter=Place(16, 8), data_id_mode="after"),
-        "autosar-p06": _autosar(
-            **_P05,
+        "autosar-p05": replace(_P05, crc=Place(0, 16), counter=Place(16, 8), data_id_mode="after"),
+        "autosar-p06": replace(
+            _P05,
             crc=Place(7, 16, True),
             length_field=Place(23, 16, True),
             counter=Place(32, 8),
             data_id_mode="after-big",
         ),
-        "autosar-p07": _autosar(
+        "autosar-p07": Numbers(
+            fixed=True,
             polynomial=0x42F0E1EBA9EA3693,
             width=64,
             reflected=True,
@@ -126,13 +126,13 @@ BUILT_IN: Mapping[str, Numbers] = MappingProxyType(
             counter=Place(103, 32, True),
             id_field=Place(135, 32, True),
         ),
-        "autosar-p11": _autosar(**(_P01 | {"modes": ("both", "nibble")})),
-        "autosar-p22": _autosar(**_P02, counter_max=15),
+        "autosar-p11": replace(_P01, modes=("both", "nibble")),
+        "autosar-p22": replace(_P02, counter_max=15),
         "sae-j1850": Numbers(polynomial=0x1D, init=0xFF, xor_out=0xFF),
         "counter-only": Numbers(algorithm=Algorithm.NONE),
         "nissan-leaf": Numbers(polynomial=0x85, crc=_LAST, counter=Place(-16, 2)),
-        "orion": Numbers(**_SUM, data_id_mode="low", counts_length=True, crc=_LAST),  # type: ignore[arg-type]
-        "vw-mqb": Numbers(**_P02),  # type: ignore[arg-type]
+        "orion": replace(_SUM, data_id_mode="low", counts_length=True, crc=_LAST),
+        "vw-mqb": replace(_P02, fixed=False),
         "vw-pq": Numbers(algorithm=Algorithm.XOR),
         "hyundai-canfd": Numbers(
             polynomial=0x1021,
@@ -143,9 +143,9 @@ BUILT_IN: Mapping[str, Numbers] = MappingProxyType(
             id_is_data_id=True,
             xor_by_length={8: 0x5F29, 16: 0x041D, 24: 0x819D, 32: 0x9F5B},
         ),
-        "toyota": Numbers(**_SUM, data_id_mode="all", counts_length=True, crc=_LAST),  # type: ignore[arg-type]
-        "subaru": Numbers(**_SUM, data_id_mode="all", crc=Place(0, 8), counter=Place(8, 4)),  # type: ignore[arg-type]
-        "tesla": Numbers(**_SUM, data_id_mode="both"),  # type: ignore[arg-type]
+        "toyota": replace(_SUM, data_id_mode="all", counts_length=True, crc=_LAST),
+        "subaru": replace(_SUM, data_id_mode="all", crc=Place(0, 8), counter=Place(8, 4)),
+        "tesla": replace(_SUM, data_id_mode="both"),
         "honda": Numbers(
             algorithm=Algorithm.NIBBLE_SUM,
             init=8,

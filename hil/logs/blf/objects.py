@@ -67,7 +67,7 @@ def _u8(data: Bytes, at: int) -> int:
 
 @kernel
 def _place(where: Ints32, i: int) -> int:
-    return np.int64(where[i])  # type: ignore[return-value]
+    return np.int64(where[i])  # type: ignore[return-value]  # 64 bits, which Python calls int
 
 
 @kernel
@@ -212,7 +212,7 @@ def _bits(data: Bytes, b: int, layout: Ints, kind: int) -> int:
     out |= FD if data[b + layout[kind, FLAGS + 4]] & layout[kind, FLAGS + 5] else 0
     out |= BRS if data[b + layout[kind, FLAGS + 6]] & layout[kind, FLAGS + 7] else 0
     out |= ESI if data[b + layout[kind, FLAGS + 8]] & layout[kind, FLAGS + 9] else 0
-    return out  # type: ignore[no-any-return]
+    return int(out)
 
 
 @kernel
