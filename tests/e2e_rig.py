@@ -1,9 +1,11 @@
 """Frames and configurations for tests of end-to-end protection."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from restbus_rig import MESSAGE
 
 from hil.codec import e2e
 from hil.codec.database import Database, Message
@@ -17,23 +19,8 @@ from hil.tick import Frame, FrameBits
 
 def message(identifier: int, length: int, name: str = "M", extended: bool = False) -> Message:
     """A message without signals."""
-    return Message(
-        name=name,
-        id=identifier,
-        extended=extended,
-        fd=length > 8,
-        length=length,
-        senders=(),
-        cycle_ns=None,
-        frames_per_cycle=1,
-        on_change=False,
-        send_type="",
-        fast_cycle_ns=None,
-        repetitions=0,
-        delay_ns=0,
-        start_delay_ns=0,
-        comment="",
-        signals=(),
+    return replace(
+        MESSAGE, name=name, id=identifier, extended=extended, fd=length > 8, length=length, senders=(), signals=()
     )
 
 

@@ -80,9 +80,9 @@ def test_a_good_file_becomes_a_model_in_si_units(tmp_path: Path) -> None:
     model, document = load_model(path, Scenario)
 
     assert model == Scenario(
-        scenario="x", state=State.RUN, soc="60 %", limits={"ov": "3.65 V"}, window=("0 V", "5 V"),  # type: ignore[arg-type]
-        steps=({"at": "100 ms", "ramp": {"signal": "a", "rate": "0.05 V/s"}},  # type: ignore[arg-type]
-               {"at": "1000 ms", "fault": "frame_crc", "while": "on"}),  # type: ignore[arg-type]
+        scenario="x", state=State.RUN, soc="60 %", limits={"ov": "3.65 V"}, window=("0 V", "5 V"),
+        steps=({"at": "100 ms", "ramp": {"signal": "a", "rate": "0.05 V/s"}},
+               {"at": "1000 ms", "fault": "frame_crc", "while": "on"}),
     )  # fmt: skip
     assert (model.soc, model.limits, model.window) == (0.6, {"ov": 3.65}, (0.0, 5.0))
     assert model.steps[0].at == 100_000_000

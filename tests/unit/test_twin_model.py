@@ -15,7 +15,7 @@ NAN = float("nan")
 
 def bare(**more: object) -> SimpleNamespace:
     """A 1 Ah cell of 3 V + 1 V per SoC, 10 mohm, RC 20 mohm 10 s and 30 mohm 100 s, without hysteresis."""
-    flat = lambda v: np.full((1, 2), v)  # noqa: E731
+    flat = lambda v: np.full((1, 2), v)  # noqa: E731  # one line, used once or twice below
     made = SimpleNamespace(
         capacity_ah=1.0,
         temperatures_degc=(25.0,),

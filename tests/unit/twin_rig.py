@@ -101,7 +101,7 @@ class Simulation:
     ) -> None:
         of = of or cell()
         degc, knots = np.asarray(of.temperatures_degc), np.asarray(of.soc_knots)
-        grid = lambda x, y: RegularGridInterpolator((degc, x), np.asarray(y))  # noqa: E731
+        grid = lambda x, y: RegularGridInterpolator((degc, x), np.asarray(y))  # noqa: E731  # one line, used once or twice below
         self.ocv = grid(np.asarray(of.soc), of.ocv_v)
         self.ohm = [grid(knots, np.asarray(r) / parallel) for r in (of.r0_ohm, of.r1_ohm, of.r2_ohm)]
         self.tau = [grid(knots, t) for t in (of.tau1_s, of.tau2_s)]
