@@ -230,7 +230,8 @@ def _conversion(text: str, written: str, unit: str) -> tuple[Fraction, Fraction]
     ambiguous = _AMBIGUOUS.get((written, unit))
     if ambiguous:
         raise _refuse(text, unit, ambiguous)
-    if not _UNIT.fullmatch(written):
+    # The wanted unit may be data too: a record brings its own table of quantities.
+    if not _UNIT.fullmatch(written) or not (unit == "1" or _UNIT.fullmatch(unit)):
         raise _refuse(text, unit)
     converted = _with_library(written, unit)
     if converted is None:
