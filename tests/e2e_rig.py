@@ -8,10 +8,10 @@ import numpy as np
 from restbus_rig import MESSAGE
 
 from hil.codec import e2e
-from hil.codec.database import Database, Message
 from hil.codec.e2e.file import Protected, protection
 from hil.codec.e2e.plan import Protection
 from hil.codec.e2e.profiles import BUILT_IN, Numbers
+from hil.codec.nouns import Database, Message
 from hil.files.yaml12 import load_text
 from hil.kernel import view, zeros
 from hil.tick import Frame, FrameBits

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from hil.codec import restbus
-from hil.codec.database import Database, Message, Signal
 from hil.codec.mapping import E2e, Line, Quantities
+from hil.codec.nouns import Database, Message, Signal
 from hil.files.yaml12 import Document
 from hil.image import Line as QuantityLine
 from hil.image import Table, table

@@ -34,7 +34,8 @@ import cantools  # noqa: E402
 import numpy as np  # noqa: E402
 
 from hil.codec.bulk import Decoded, decode  # noqa: E402
-from hil.codec.database import Database, Message, Signal, load  # noqa: E402
+from hil.codec.database import load  # noqa: E402
+from hil.codec.nouns import Database, Message, Signal  # noqa: E402
 from hil.codec.plan import compile_plan, reach_of  # noqa: E402
 from hil.errors import InputError  # noqa: E402
 from hil.logs.trace import Trace, from_bytes  # noqa: E402

@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 
 from hil.codec import database
-from hil.codec.database import Database, Message, Signal
-from hil.codec.database_load import worst_load
+from hil.codec.bus_load import worst_load
+from hil.codec.nouns import Database, Message, Signal
 from hil.errors import InputError, Problem
 
 NO_SENDER = frozenset({"Vector__XXX", ""})

@@ -22,6 +22,7 @@ from hil.cli import replay_plan
 from hil.codec import database
 from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
+from hil.codec.nouns import Database
 from hil.errors import CellbenchError, InputError
 from hil.files import limits, load_document, pack
 from hil.image import table
@@ -87,7 +88,7 @@ def _shipped(folder: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def _bench_db() -> database.Database:
+def _bench_db() -> Database:
     return database.load(ROOT / "dbc" / "bench.dbc")
 
 
@@ -125,7 +126,7 @@ def _condition(text: str, scope: Scope) -> Any:
     return lower.condition(Source(text), scope)
 
 
-def _names(content: bytes, folder: Path, parse: Callable[[str, database.Database], Any]) -> Any:
+def _names(content: bytes, folder: Path, parse: Callable[[str, Database], Any]) -> Any:
     return parse(text_of(content), _bench_db())
 
 
@@ -222,7 +223,7 @@ def _records() -> list[Target]:
 
 
 def _arguments() -> list[Target]:
-    def named(name: str, parse: Callable[[str, database.Database], Any], *texts: str) -> Target:
+    def named(name: str, parse: Callable[[str, Database], Any], *texts: str) -> Target:
         return Target(name, "argument", partial(_names, parse=parse), _texts(*texts))
 
     def plain(name: str, parse: Callable[[str], Any], *texts: str) -> Target:

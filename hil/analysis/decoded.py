@@ -24,7 +24,7 @@ from hil.analysis.columns_out import (
     write_parquet,
 )
 from hil.codec.bulk import Decoded, decode
-from hil.codec.database import Database, Message
+from hil.codec.nouns import Database, Message
 from hil.codec.plan import compile_plan
 from hil.errors import BenchError, InputError, Problem, nearest
 from hil.logs import mf4

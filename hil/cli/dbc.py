@@ -10,7 +10,7 @@ from hil.cli.group import EXISTING, main
 from hil.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from hil.codec.database import Database
+    from hil.codec.nouns import Database
 
 _EPILOG = """\b
 Examples:
@@ -67,7 +67,7 @@ def _entry(
 
 
 def _content(db: "Database") -> dict[str, Any]:
-    from hil.codec.database_load import known_load
+    from hil.codec.bus_load import known_load
 
     return {
         "messages": len(db.messages),

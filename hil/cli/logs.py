@@ -13,7 +13,7 @@ from hil.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
     from hil.analysis.decoded import Bus, Decoding
-    from hil.codec.database import Database
+    from hil.codec.nouns import Database
     from hil.logs.log import Log
     from hil.logs.trace import Trace
 

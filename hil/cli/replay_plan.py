@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from hil.cli.bar import Bar
-from hil.codec.database import Database, load
+from hil.codec.database import load
 from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e, load_e2e
+from hil.codec.nouns import Database
 from hil.errors import InputError, Problem
 from hil.logs.trace import Trace, from_bytes
 from hil.replay.conditions import breaks, parse_condition, parse_trigger

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hil.codec import e2e, layout
-from hil.codec.database import Database, Message, Signal
 from hil.codec.decode_step import COMBINES, SCAN_GROUPS, CodecParams, CodecState, Target, decode
 from hil.codec.mapping import E2e, Line, Quantities
+from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import kind_of, stripped
 from hil.errors import InputError, Problem, nearest
 from hil.image import SWITCHED, Quantity, Table, bind

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from hil.codec import bits
-from hil.codec.database import Database, Message, Signal
+from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import kind_of, reach_of
 from hil.errors import InputError, Problem, nearest
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from hil.codec import bits
-from hil.codec.database import Message, Signal
+from hil.codec.nouns import Message, Signal
 from hil.codec.plan import EXTENDED_KEY, Plan, compile_plan
 from hil.errors import InputError
 from hil.kernel import I32, I64, Ints, Ints32, Rows, kernel

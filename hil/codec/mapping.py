@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hil.codec import database
-from hil.codec.database import Database, Message, Signal
 from hil.codec.e2e.file import E2e, load_e2e
+from hil.codec.nouns import Database, Message, Signal
 from hil.errors import InputError, Problem
 from hil.files import Document, Duration, KeyPath, Strict, load_model, resolve
 

@@ -15,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.codec.database import Message, Signal
+from hil.codec.nouns import Message, Signal
 from hil.errors import InputError
 
 EXTENDED_KEY = 1 << 29  # tells an 11-bit from a 29-bit identifier of the same number

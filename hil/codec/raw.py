@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from hil.codec import bits, layout
-from hil.codec.database import Database
 from hil.codec.layout import NO_EDGE, REMOTE, Layout
+from hil.codec.nouns import Database
 from hil.errors import InputError
 from hil.kernel import Ints, Ints32, Rows, kernel, view, zeros
 from hil.tick import Frame

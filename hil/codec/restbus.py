@@ -11,10 +11,10 @@ from enum import StrEnum
 import numpy as np
 
 from hil.codec import e2e, layout
-from hil.codec.database import Database, Message, Signal
 from hil.codec.decode import misread, wanted
 from hil.codec.encode import limits
 from hil.codec.mapping import E2e, Line, Quantities
+from hil.codec.nouns import Database, Message, Signal
 from hil.codec.restbus_step import (
     FLOAT,
     RANGES,

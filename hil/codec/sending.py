@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.codec.database import Message, Signal
+from hil.codec.nouns import Message, Signal
 from hil.errors import InputError, Problem, nearest
 
 MOST_TICKS = 200_000  # of the common period that phases are planned over; beyond it the plan sees its beginning

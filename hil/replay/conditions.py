@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hil.codec import bulk
-from hil.codec.database import Database, Message, Signal
+from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import compile_plan
 from hil.errors import InputError, Problem
 from hil.logs.trace import Trace

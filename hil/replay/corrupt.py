@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hil.codec.database import Database
 from hil.codec.e2e import E2eTable, table
 from hil.codec.e2e.corrupt import Corruption, corrupt
 from hil.codec.e2e.crc import counter_of
 from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e
+from hil.codec.nouns import Database
 from hil.errors import InputError, Problem, nearest
 from hil.kernel import Floats, Rows, kernel, uniform
 from hil.logs.trace import Int64

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.codec.database import Database
+from hil.codec.nouns import Database
 from hil.errors import InputError, Problem, nearest
 from hil.logs.trace import Trace
 from hil.tick import FrameBits

@@ -12,12 +12,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hil.codec.database import Database, Message, Signal
 from hil.codec.e2e import MESSAGES, E2eTable, find, protect, read_crc, table
 from hil.codec.e2e.crc import counter_of, crc_of
 from hil.codec.e2e.plan import Protection
 from hil.codec.encode import MODES, Encoder, Mode, is_brought, value_in
 from hil.codec.mapping import E2e
+from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import reach_of
 from hil.errors import InputError, Problem
 from hil.kernel import Ints, Rows, kernel

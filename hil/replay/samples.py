@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.codec import bulk, database
+from hil.codec.nouns import Database
 from hil.codec.plan import compile_plan
 from hil.errors import BenchError, InputError, Problem
 from hil.logs.read import read_log
@@ -76,7 +77,7 @@ def of_record(record: Record) -> dict[str, Series]:
     return out
 
 
-def of_trace(trace: Trace, db: database.Database) -> dict[str, Series]:
+def of_trace(trace: Trace, db: Database) -> dict[str, Series]:
     """Every signal of the DBC that the log brings, as ``Message.Signal``; times from the log's first frame."""
     decoded = bulk.decode(compile_plan(db.messages), trace)
     units = {f"{m.name}.{s.name}": s.unit for m in db.messages for s in m.signals}

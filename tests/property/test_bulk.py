@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hil.codec import bits, bulk, raw
 from hil.codec.bulk import Decoder, decode
-from hil.codec.database import Database, load
+from hil.codec.database import load
 from hil.codec.encode import Encoder, raw_in, value_in
+from hil.codec.nouns import Database
 from hil.codec.plan import MOST_MESSAGES, compile_plan, kind_of, reach_of
 from hil.errors import InputError
 from hil.kernel import zeros

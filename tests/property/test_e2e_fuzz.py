@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from hil.codec import e2e
-from hil.codec.database import Database
 from hil.codec.e2e.file import E2eFile, Profile, Protected, load_e2e
 from hil.codec.e2e.plan import Protection
 from hil.codec.e2e.profiles import BUILT_IN, DATA_ID_MODES
+from hil.codec.nouns import Database
 from hil.errors import InputError, Problem
 from hil.kernel import zeros
 

@@ -9,7 +9,7 @@ import cantools
 import pytest
 
 from hil.codec import database
-from hil.codec.database import Database, Signal
+from hil.codec.nouns import Database, Signal
 from hil.errors import InputError
 
 pytestmark = pytest.mark.shared_data

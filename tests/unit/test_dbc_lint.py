@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hil.codec.database_load import worst_bits
+from hil.codec.bus_load import worst_bits
 from tools.dbc_lint import main
 
 HEAD = 'VERSION ""\nBU_: A B\n'

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hil.codec import database
-from hil.codec.database import Database
+from hil.codec.nouns import Database
 from hil.errors import InputError
 
 HEAD = 'VERSION ""\nBU_: A B\n'

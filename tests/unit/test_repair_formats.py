@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hil.codec import database
+from hil.codec.nouns import Database
 from hil.errors import InputError
 
 KCD = """<?xml version="1.0" encoding="UTF-8"?>
@@ -35,7 +36,7 @@ Var=Current signed 8,16 /u:A /f:0.1
 """
 
 
-def load(tmp_path: Path, name: str, text: str) -> database.Database:
+def load(tmp_path: Path, name: str, text: str) -> Database:
     path = tmp_path / name
     path.write_text(text)
     return database.load(path)

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hil.codec.database import Database, Message
 from hil.codec.e2e.crc import DATA_IDS, Algorithm, Extra
 from hil.codec.e2e.plan import Place, Protection, refusals
 from hil.codec.e2e.profiles import BUILT_IN, DATA_ID_MODES, NIBBLE_PLACE, Numbers
+from hil.codec.nouns import Database, Message
 from hil.errors import InputError, Problem, nearest
 from hil.files import Document, Duration, KeyPath, Strict, load_model
 

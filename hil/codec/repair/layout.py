@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hil.codec.database import Message, Signal
+from hil.codec.nouns import Message, Signal
 from hil.codec.repair.names import unique
 from hil.errors import Problem
 from hil.tick import PAYLOAD

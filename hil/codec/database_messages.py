@@ -1,10 +1,10 @@
-"""One message of the library made into the noun of ``hil.codec.database``."""
+"""One message of the library made into the noun of ``hil.codec.nouns``."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from hil.codec.database import Message, Signal
+from hil.codec.nouns import Message, Signal
 from hil.codec.repair.messages import MessageText
 from hil.codec.repair.tables import merged
 

@@ -1,6 +1,6 @@
 """How much of a bus the cyclic messages of a database can take."""
 
-from hil.codec.database import Database
+from hil.codec.nouns import Database
 
 
 def worst_bits(length: int, extended: bool) -> int:
