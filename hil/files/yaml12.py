@@ -29,6 +29,7 @@ TYPE_NAMES: Mapping[type, str] = MappingProxyType(
 
 MAX_BYTES = 4 * 2**20
 MAX_DEPTH = 32
+TOO_DEEP = "nested too deep"
 MAX_NODES = 200_000
 MAX_ALIASES = 100
 MAX_PROBLEMS = 100
@@ -168,7 +169,10 @@ def _events(text: str) -> Iterator[yaml.Event]:
 def _syntax(error: yaml.MarkedYAMLError, path: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     what = " ".join(part for part in (error.context, error.problem) if part)
-    return Problem(f"not YAML: {what}", path, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    if "nesting depth" in what:  # newer C parsers look ahead and stop at a bound of their own, above ours
+        return Problem(TOO_DEEP, path, line, column, expected=f"at most {MAX_DEPTH} levels")
+    return Problem(f"not YAML: {what}", path, line, column)
 
 
 def _unreadable(error: yaml.reader.ReaderError, text: str, path: str) -> Problem:
@@ -303,7 +307,7 @@ class _Builder:
         if parent is not None and parent.key is None and type(parent.value) is dict:
             self._stop("a key must be text", here, found=TYPE_NAMES[type(value)])
         if len(self.stack) >= MAX_DEPTH:
-            self._stop("nested too deep", here, expected=f"at most {MAX_DEPTH} levels")
+            self._stop(TOO_DEEP, here, expected=f"at most {MAX_DEPTH} levels")
         path, place = self._slot(here)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(value, 1, 1, done=False)
@@ -327,7 +331,7 @@ class _Builder:
         if self.aliases > MAX_ALIASES:
             self._stop("too many aliases", here, expected=f"at most {MAX_ALIASES}")
         if len(self.stack) + target.height > MAX_DEPTH:
-            self._stop("nested too deep", here, expected=f"at most {MAX_DEPTH} levels")
+            self._stop(TOO_DEEP, here, expected=f"at most {MAX_DEPTH} levels")
         self._count(target.nodes, here)
         parent = self.stack[-1]
         if parent.key is None and type(parent.value) is dict:
