@@ -54,6 +54,14 @@ class Plugged:
         """Identifier of every message by name."""
         return {m.name: m.id for m in self.bus.db.messages}
 
+    def rules(self) -> restbus.Rules:
+        """What the bench sends in the place of real nodes, as the bench file says."""
+        return restbus.Rules(**self.model.restbus.model_dump())
+
+    def sent(self) -> list[str]:
+        """Names of the messages the bench sends. Raises InputError for a sender that sends none."""
+        return [m.name for m in restbus.sent_messages(self.bus.db, self.rules())]
+
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
@@ -152,9 +160,8 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
             expected = "a bench file with this point under faults"
             errors.problems.append(loaded.document.problem(("needs", "faults", index), found, expected=expected))
     with errors.collecting():
-        made = lowering.lowered(
-            loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table)
-        )
+        known = uncertainties(plugged.model, plugged.document, loaded.table)
+        made = lowering.lowered(loaded, case, plugged.messages(), plugged.sent(), known)
     with errors.collecting():
         compiled = compiled_checks(loaded, case, plugged)
     errors.raise_if_any()
@@ -292,7 +299,6 @@ def _bench_half(
     request = next(m for m in wired.db.messages if m.name == REQUEST)
     fault_params = catalogue.params(lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults"))
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
-    sent = restbus.Rules(**plugged.model.restbus.model_dump())
     rooms: dict[str, Any] = {
         "faults": fault_params,
         "codec": decode.params(wired.db, wired.quantities, wired.e2e, table),
@@ -304,7 +310,7 @@ def _bench_half(
         "plan": plan.params(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
         ),
-        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table, model.tick, sent),
+        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table, model.tick, plugged.rules()),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
         ),

@@ -125,6 +125,7 @@ def bench_half(states: Rows[State], fixed: Rows[Params], links: Rows[Link], k: i
     points.on_columns(s.faults, p.faults, STIMULUS, t_ns, row)
     link.tx.n = 0
     restbus.hear(s.restbus, p.restbus, link.rx)
+    restbus.ask(s.restbus, s.timeline.asked)
     restbus.step(s.restbus, p.restbus, t_ns, row, link.tx)
     points.on_frames(s.faults, p.faults, TRANSMIT, t_ns, link.tx)
     tripped = safety.limit(s.safety, p.safety, t_ns, row, link)

@@ -1,6 +1,7 @@
 """The two files beside a DBC: what its signals mean (``*.quantities.yaml``), how it is protected (``*.e2e.yaml``)."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -141,14 +142,19 @@ def look_up(file: QuantityFile, document: Document, db: Database) -> Quantities:
         transmit += [
             Line(m, s, t.quantity, i, t.scale, t.offset, None, t.otherwise, ("transmit", name)) for m, s, i in found
         ]
-    unused = [p for i, name in enumerate(file.unused) for p in _expand(name, ("unused", i), document, db, problems)]
+    unused: list[tuple[Message, Signal]] = []
+    for i, name in enumerate(file.unused):
+        at: KeyPath = ("unused", i)
+        if "." in name:
+            unused += [(m, s) for m, s, _ in _expand(name, at, document, db, problems)]
+        else:
+            unused += _rest_of(name, at, document, db, problems)
     for line in (*receive, *scan, *transmit):
         if line.scale == 0.0:
             problems.append(document.problem(line.at, "a scale of 0 loses the value"))
     if problems:
         raise InputError(dict.fromkeys(problems))
-    pairs = tuple((message, signal) for message, signal, _ in unused)
-    return Quantities(file, document, tuple(receive), tuple(scan), tuple(transmit), pairs)
+    return Quantities(file, document, tuple(receive), tuple(scan), tuple(transmit), tuple(unused))
 
 
 def _expand(
@@ -179,6 +185,21 @@ def _expand(
     return out
 
 
+def _rest_of(
+    name: str, at: KeyPath, document: Document, db: Database, problems: list[Problem]
+) -> list[tuple[Message, Signal]]:
+    """A message as a whole: none of its signals means anything to the bench."""
+    try:
+        message = db.message(name)
+    except InputError as error:
+        first = error.problems[0]
+        problems.append(
+            document.problem(at, first.message, expected="a message or Message.Signal", nearest=first.nearest)
+        )
+        return []
+    return [(message, signal) for signal in message.signals]
+
+
 def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
     """Every signal of the DBC is handled, so that none is forgotten by accident; none is handled twice."""
     lines = (*quantities.receive, *quantities.scan, *quantities.transmit)
@@ -193,15 +214,22 @@ def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
         for signal in (p.crc, p.counter)
         if isinstance(signal, str)
     }
+    counts = Counter(named)
     problems: list[Problem] = []
     path = str(quantities.document.path)
     for m in db.messages:
         for s in m.signals:
-            count = named.count((m.name, s.name))
+            count = counts[m.name, s.name]
             if count > 1:
                 problems.append(Problem(f"{m.name}.{s.name}: named {count} times", path))
             if count == 0 and not s.selector and (m.name, s.name) not in guarded:
                 what = f"{m.name}.{s.name}: not handled"
-                problems.append(Problem(what, path, expected="a line under receive, scan, transmit or unused"))
+                problems.append(
+                    Problem(
+                        what,
+                        path,
+                        expected="a line under receive, scan, transmit or unused (there a whole message will do)",
+                    )
+                )
     if problems:
         raise InputError(problems)

@@ -1,6 +1,6 @@
 """The rest of the bus: which messages the bench sends in the place of real nodes, planned from the DBC and its companions.
 
-``params`` lowers a bus to arrays; ``step``, ``hear`` and ``trigger`` are what a tick calls (``hil.codec.restbus_step``).
+``params`` lowers a bus to arrays; ``step``, ``hear``, ``ask`` and ``trigger`` are what a tick calls (``hil.codec.restbus_step``).
 """
 
 import math
@@ -25,6 +25,7 @@ from hil.codec.restbus_step import (
     RestbusState,
     Rule,
     Source,
+    ask,
     hear,
     step,
     trigger,
@@ -39,6 +40,7 @@ __all__ = [
     "RestbusState",
     "Rules",
     "WhenHeard",
+    "ask",
     "hear",
     "limits",
     "params",

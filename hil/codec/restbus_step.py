@@ -341,6 +341,14 @@ def trigger(s: RestbusState, message: int) -> None:
 
 
 @kernel
+def ask(s: RestbusState, asked: Ints) -> None:
+    """Trigger every message that is 1 in ``asked`` (MESSAGES,)."""
+    for message in range(MESSAGES):
+        if asked[message]:
+            trigger(s, message)
+
+
+@kernel
 def step(s: RestbusState, p: RestbusParams, t_ns: int, row: Floats, tx: Frames) -> None:
     """Append the frames that are due at ``t_ns`` to ``tx``; a full list counts them as lost.
 

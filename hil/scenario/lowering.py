@@ -1,6 +1,6 @@
 """From a case to arrays: timeline rows, fault specs and check specs; every name and unit is settled here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class _Work:
     loaded: Loaded
     case: Case
     messages: Mapping[str, int]
+    sent: Sequence[str]
     params: Any
     program: Rows[Program]
     scope: Scope
@@ -71,9 +72,13 @@ class _Work:
 
 
 def lowered(
-    loaded: Loaded, case: Case, messages: Mapping[str, int], uncertainties: Mapping[str, Uncertainty]
+    loaded: Loaded,
+    case: Case,
+    messages: Mapping[str, int],
+    sent: Sequence[str],
+    uncertainties: Mapping[str, Uncertainty],
 ) -> Lowered:
-    """Lower one case. ``messages`` maps the names of the bus's messages to identifiers.
+    """Lower one case. ``messages`` maps the names of the bus's messages to identifiers, ``sent`` are those of the bench.
 
     Raises:
         InputError: every problem of this case, with its place.
@@ -81,7 +86,7 @@ def lowered(
     model = loaded.model
     scope = scope_of(loaded, case, uncertainties)
     made = zeros(TimelineParams)
-    work = _Work(loaded, case, messages, view(made), zeros(Program), scope, [], [], Collector())
+    work = _Work(loaded, case, messages, sent, view(made), zeros(Program), scope, [], [], Collector())
     work.params["dt_ns"] = model.tick
     column = loaded.table.find("time.scenario")
     assert column is not None
@@ -141,13 +146,16 @@ def _quantity(work: _Work, name: str) -> Quantity:
 def _row(
     work: _Work, group: int, t_ns: int, kind: StepKind, q: Quantity, first: int, n: int, value: float, **more: Any
 ) -> None:
+    _place(work, group, t_ns, kind, column=q.start + first, n=n, value=value, **more)
+
+
+def _place(work: _Work, group: int, t_ns: int, kind: StepKind, **fields: Any) -> None:
     p = work.params
     index = int(p["n_steps"])
     if index >= STEPS:
         raise InputError(f"a scenario holds at most {STEPS} lowered steps")
     row = p["step"][index]
-    fields = {"kind": int(kind), "group": group, "t_ns": t_ns, "column": q.start + first, "n": n, "value": value}
-    for name, number in (fields | more).items():
+    for name, number in {"kind": int(kind), "group": group, "t_ns": t_ns, **fields}.items():
         row[name] = number
     p["n_steps"] = index + 1
     _until(work, group, t_ns)
@@ -192,6 +200,8 @@ def _step(work: _Work, index: int, step: Step) -> None:
     elif step.request is not None:
         q = _quantity(work, "intent.request")
         _row(work, work.group, step.at, StepKind.SET, q, 0, 1, float(REQUESTS.index(step.request)))
+    elif step.send is not None:
+        _send(work, step.at, step.send, (*at, "send"))
     elif step.fault is not None:
         _fault(work, step.at, step.fault, (*at, "fault"))
     _until(work, work.group, step.at)
@@ -274,6 +284,14 @@ def _current(work: _Work, t_ns: int, current: Play | str | float, at: KeyPath) -
     more = {"sample": first, "count": len(samples), "period_ns": current.period}
     _row(work, work.group, t_ns, StepKind.PLAY, q, 0, 1, 0.0, **more)
     _until(work, work.group, t_ns + len(samples) * current.period)
+
+
+def _send(work: _Work, t_ns: int, name: str, at: KeyPath) -> None:
+    message = work.text(name, at)
+    if message not in work.sent:
+        expected, close = "a message the bench sends", nearest(message, work.sent) or ""
+        raise work.problem(at, Problem("no such message to send", expected=expected, found=message, nearest=close))
+    _place(work, work.group, t_ns, StepKind.SEND, column=work.sent.index(message))
 
 
 def _fault(work: _Work, t_ns: int, fault: Fault, at: KeyPath) -> None:

@@ -100,7 +100,7 @@ class Wait(Strict):
     within: Duration
 
 
-ACTIONS = ("set", "release", "ramp", "current", "request", "fault", "wait", "mark")
+ACTIONS = ("set", "release", "ramp", "current", "request", "send", "fault", "wait", "mark")
 
 
 class Step(Strict):
@@ -112,6 +112,9 @@ class Step(Strict):
     ramp: Ramp | None = None
     current: Play | Value | None = None
     request: Literal["NONE", "STANDBY", "NORMAL", "CHARGE", "CLEAR"] | None = None
+    send: str | None = Field(
+        None, description="one frame of a message the bench sends, whatever its send type", examples=["VEH_Request"]
+    )
     fault: Fault | None = None
     wait: Wait | None = None
     mark: str | None = Field(None, description="a note in the record; also keeps the run going until then")

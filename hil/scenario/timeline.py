@@ -1,4 +1,5 @@
-"""The timeline of a run as arrays: step groups, set points, ramps, profiles and waits; one kernel writes ``intent.*``.
+"""The timeline of a run as arrays: step groups, set points, ramps, profiles and waits; one kernel writes ``intent.*``
+and says which messages the steps ask for.
 
 Group 0 is the preparation (``given``); the end of its wait is t = 0 of the steps. Every later wait ends one group and
 begins the next, whose steps count from that instant.
@@ -8,6 +9,7 @@ from enum import IntEnum
 from typing import Annotated
 
 from hil.checks.program import Program, Stack, evaluate
+from hil.codec.layout import MESSAGES
 from hil.kernel import F64, I64, Floats, Ints, Rows, kernel
 from hil.tick import GROUPS
 
@@ -21,13 +23,17 @@ class StepKind(IntEnum):
     SET = 0  # value from then on; NaN releases
     RAMP = 1  # from where the shown value is, at a rate, to the value
     PLAY = 2  # samples held for a period each
+    SEND = 3  # one frame of a message
 
 
-SET, RAMP, PLAY = int(StepKind.SET), int(StepKind.RAMP), int(StepKind.PLAY)
+SET, RAMP, PLAY, SEND = int(StepKind.SET), int(StepKind.RAMP), int(StepKind.PLAY), int(StepKind.SEND)
 
 
 class StepRow:
-    """One step lowered to ``n`` columns of intent.*; ``source`` is the shown column a ramp starts from."""
+    """One step lowered to ``n`` columns of intent.*; ``source`` is the shown column a ramp starts from.
+
+    Of a message to be sent, ``column`` is its number among those that the bench sends.
+    """
 
     kind: I64
     group: I64
@@ -78,18 +84,22 @@ class TimelineState:
     group: I64
     expired: I64
     done: I64
+    asked: Annotated[Ints, MESSAGES]  # 1 = a step of this tick asks for a frame of this message
     stack: Stack
 
 
 @kernel
 def begin(s: TimelineState, p: TimelineParams, i: int, t_ns: int, row: Floats) -> None:
-    """Start step ``i``: a set acts at once and is over, a ramp latches where it starts from."""
+    """Start step ``i``: setting and sending act at once and are over, a ramp latches where it starts from."""
     step = p.step[i]
     s.phase[i] = 1
     s.begun_ns[i] = t_ns
     if step.kind == SET:
         for c in range(step.n):
             row[step.column + c] = step.value
+        s.phase[i] = 2
+    elif step.kind == SEND:
+        s.asked[step.column] = 1
         s.phase[i] = 2
     elif step.kind == RAMP:
         s.v0[i] = row[step.column]
@@ -149,6 +159,7 @@ def follow_wait(s: TimelineState, p: TimelineParams, t_ns: int, row: Floats) -> 
 @kernel
 def at(s: TimelineState, p: TimelineParams, t_ns: int, row: Floats) -> int:
     """Write ``intent.*`` and ``time.scenario`` for the tick at ``t_ns``; how many groups or waits changed."""
+    s.asked[:] = 0
     happened = 0
     if s.group_t_ns[0] < 0:
         s.group_t_ns[0] = t_ns

@@ -290,6 +290,8 @@ def test_a_scale_in_the_file_turns_a_current_of_the_other_sign(tmp_path):
         ("reported.soc", "truth.soc", "expected a quantity under reported"),
         ("  - BMS_Pack.ScanCounter\n", "", "BMS_Pack.ScanCounter: not handled"),
         ("  - BMS_Pack.ScanCounter\n", "  - BMS_Soc.Soc\n  - BMS_Pack.ScanCounter\n", "BMS_Soc.Soc: named 2 times"),
+        ("  - BMS_Pack.ScanCounter\n", "  - BMS_Pac\n", r":\d+:5: no message 'BMS_Pac'.*did you mean 'BMS_Pack'"),
+        ("  - BMS_Pack.ScanCounter\n", "  - BMS_Pack\n", "BMS_Pack.PackCurrent: named 2 times"),
         ("scale: 0.01", "scale: 0", "a scale of 0"),
         ("unknown: 2047", "unknown: 2048", "unknown 2048 does not fit"),
         ("quantity: reported.state}", "quantity: reported.contactor_precharge}", "value table"),

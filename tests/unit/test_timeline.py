@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.errors import InputError
 from hil.files.shipped import shipped
 from hil.kernel import Rows
 from hil.scenario import lowering
@@ -17,6 +18,7 @@ from hil.scenario.timeline import TimelineParams, TimelineState, at
 from hil.tick import COLUMNS
 
 TICK_NS = 10_000_000
+SENT = ["VEH_Request", "GW_Wake"]
 HEAD = """
 scenario: a timeline
 pack: {pack}
@@ -38,7 +40,7 @@ class Line:
         path.write_text(HEAD.format(pack=pack, bms=bms, steps=steps))
         self.loaded = load(path)
         (case,) = expand(self.loaded.model, self.loaded.pack.series)
-        made = lowering.lowered(self.loaded, case, {}, {})
+        made = lowering.lowered(self.loaded, case, {}, SENT, {})
         self.params: Rows[TimelineParams] = made.timeline
         self.states: Rows[TimelineState] = lowering.start_state()
         self.row = np.full(COLUMNS, np.nan)
@@ -91,6 +93,24 @@ def test_a_ramp_starts_where_the_shown_value_is_and_ends_exactly_at_its_target(t
     assert seen == pytest.approx([3.3, 3.32, 3.34, 3.36, 3.38, 3.4, 3.4, 3.4])
     assert seen[-1] == 3.4
     assert np.isnan(line.row[line.column("intent.cell_voltage") + 4])
+
+
+def test_a_send_asks_for_its_message_in_one_tick_and_only_there(tmp_path: Path) -> None:
+    line = Line(tmp_path, "  - {at: 20 ms, send: GW_Wake}\n  - {at: 25 ms, send: VEH_Request}")
+    asked = []
+    for _ in range(5):
+        line.tick()
+        asked.append(np.flatnonzero(line.state["asked"]).tolist())
+    assert asked == [[], [], [1], [0], []]
+    assert line.state["done"] == 1
+
+
+def test_a_message_the_bench_does_not_send_is_told_with_its_place_and_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        Line(tmp_path, "  - {at: 20 ms, send: GW_Wakes}")
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.message) == (7, "no such message to send")
+    assert (problem.expected, problem.nearest) == ("a message the bench sends", "GW_Wake")
 
 
 def test_a_wait_holds_the_next_steps_and_they_count_from_where_it_was_met(tmp_path: Path) -> None:
