@@ -10,12 +10,12 @@ from hil.errors import InputError
 from hil.kernel import I32, I64, Ints, Ints32, Rows, kernel
 from hil.tick import Frame, FrameBits
 
-MESSAGES = 64
-GROUPS = 1024
-SIGNALS = 2048
+MESSAGES = 256
+GROUPS = 2048
+SIGNALS = 4096
 MULTIPLEXERS = 128
-EDGES = 1024
-BRANCHES = 2048
+EDGES = 2048
+BRANCHES = 4096
 EXTENDED = int(FrameBits.EXTENDED)
 FD = int(FrameBits.FD)
 REMOTE = int(FrameBits.REMOTE)

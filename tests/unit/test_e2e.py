@@ -117,8 +117,8 @@ def test_a_table_finds_a_frame_by_identifier_and_kind():
 
 
 def test_more_protected_messages_than_a_table_holds_are_refused():
-    with pytest.raises(ValueError, match="holds 64"):
-        e2e.table([LINE] * 65)
+    with pytest.raises(ValueError, match="holds 256"):
+        e2e.table([LINE] * 257)
 
 
 def test_records_without_a_table_are_as_many_as_wanted_and_each_its_own():

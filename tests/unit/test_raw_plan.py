@@ -121,18 +121,18 @@ def test_a_wrong_plan_is_refused(db, names, messages, reason):
 
 
 def test_more_than_a_plan_holds_is_refused(tmp_path):
-    many = "".join(f"BO_ {i} M{i}: 8 A\n" for i in range(65))
-    with pytest.raises(InputError, match="65 messages, a plan holds 64"):
-        raw.raw_plan(load(tmp_path, many), {}, [f"M{i}" for i in range(65)])
+    many = "".join(f"BO_ {i} M{i}: 8 A\n" for i in range(257))
+    with pytest.raises(InputError, match="257 messages, a plan holds 256"):
+        raw.raw_plan(load(tmp_path, many), {}, [f"M{i}" for i in range(257)])
     bits = "".join(
         f"BO_ {m} M{m}: 64 A\n" + "".join(f' SG_ S{i} : {i}|1@1+ (1,0) [0|1] "" A\n' for i in range(512))
-        for m in range(5)
+        for m in range(9)
     )
-    with pytest.raises(InputError, match="signals, a plan holds 2048"):
-        raw.raw_plan(load(tmp_path, bits), {}, [f"M{m}" for m in range(5)])
+    with pytest.raises(InputError, match="signals, a plan holds 4096"):
+        raw.raw_plan(load(tmp_path, bits), {}, [f"M{m}" for m in range(9)])
     wide = 'BO_ 1 M: 8 A\n SG_ X M : 0|16@1+ (1,0) [0|0] "" A\n'
     wide += "".join(f' SG_ V{i} m{i} : 16|8@1+ (1,0) [0|0] "" A\n' for i in range(GROUPS))
-    with pytest.raises(InputError, match="multiplexed groups, a plan holds 1024"):
+    with pytest.raises(InputError, match="multiplexed groups, a plan holds 2048"):
         raw.raw_plan(load(tmp_path, wide), {}, ["M"])
 
 

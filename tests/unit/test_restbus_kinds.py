@@ -296,10 +296,11 @@ def test_a_resumed_message_is_on_its_old_grid_and_is_sent_by_changes_too():
 
 
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():
-    full = tuple(message(f"M{k}", signal(), id=k, cycle_ms=10) for k in range(64))
-    assert len(Sender(full).step(0)) == 64
-    with pytest.raises(InputError, match="65 messages, a plan holds 64"):
-        Sender((*full, message("N", id=99, cycle_ms=10)))
+    full = tuple(message(f"M{k}", signal(), id=k, cycle_ms=256) for k in range(256))
+    sender = Sender(full, tick_ns=MS)
+    assert sorted(name for t in range(256) for name, _ in sender.step(t)) == sorted(m.name for m in full)
+    with pytest.raises(InputError, match="257 messages, a plan holds 256"):
+        Sender((*full, message("N", id=999, cycle_ms=10)))
 
 
 def test_forty_messages_at_a_tick_of_one_millisecond_never_burst():

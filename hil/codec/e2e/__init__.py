@@ -36,7 +36,7 @@ __all__ = [
     "table",
 ]
 
-MESSAGES = 64  # protected messages a table can hold
+MESSAGES = 256  # protected messages a table can hold
 UNUSABLE = int(FrameBits.LOST | FrameBits.ERROR)
 EXTENDED = int(FrameBits.EXTENDED)
 
