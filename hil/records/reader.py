@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.checks.verdict import Status
 from hil.errors import InputError, Problem
 from hil.image import Quantity, Table
 from hil.records.layout import (
@@ -34,6 +38,10 @@ from hil.tick import PAYLOAD
 
 MOST_COLUMNS = 1 << 20  # far above any row; what is more is no table
 INT64_MAX = 2**63 - 1
+_VERDICT: Mapping[str, str | None] = MappingProxyType(
+    {"reason": "", "margin_unit": "", "margin": None, **dict.fromkeys(("time_s", "t0_s", "t1_s", "t2_s", "t3_s"))}
+)
+"""What a verdict holds besides its id and its status, and what stands for it where it is missing."""
 _NO_LAYOUT = (
     AttributeError,
     IndexError,
@@ -138,9 +146,22 @@ def _event(content: bytes) -> dict[str, Any]:
 
 def _verdicts(content: bytes) -> list[dict[str, Any]]:
     verdicts = json.loads(content)
-    if not isinstance(verdicts, list) or not all(isinstance(v["id"], str) for v in verdicts):
-        raise TypeError("verdicts without an id")
-    return verdicts
+    if not isinstance(verdicts, list):
+        raise TypeError("no list of verdicts")
+    return [_verdict(v) for v in verdicts]
+
+
+def _verdict(raw: dict[str, Any]) -> dict[str, Any]:
+    """A verdict with all that its users look for, each of its kind."""
+    made = raw | {name: value for name, value in _VERDICT.items() if name not in raw}
+    Status(made["status"])
+    if not isinstance(made["id"], str):
+        raise TypeError("a verdict without an id")
+    for name, missing in _VERDICT.items():
+        value = made[name]
+        if not (isinstance(value, str) if missing == "" else value is None or math.isfinite(value)):
+            raise TypeError(f"a verdict whose {name} is {str(value)[:40]}")
+    return made
 
 
 def is_record(path: Path) -> bool:

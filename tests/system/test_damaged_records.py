@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs import ROOT, written
 
+from hil.analysis.show import summary
 from hil.campaign.judge import judge_record
 from hil.campaign.replaying import replay_record
-from hil.campaign.run import Options, Screen, run_all
+from hil.campaign.run import Options, Outcome, Screen, run_all
 from hil.errors import CellbenchError, InputError
 from hil.records.layout import CHECKS, EVENTS, FRAME, FRAMES, HEADER, INPUTS, ROWS, SCHEMAS, VERDICTS, WORDS
 from hil.records.reader import read
@@ -87,12 +88,19 @@ def all_answer(path: Path) -> None:
         lambda: recover(path, out),
         lambda: load_source(path),
         lambda: load_signals(path, path, None),
-        lambda: judge_record(path, ROOT / "scenarios" / "cell_overvoltage.yaml"),
+        lambda: told(judge_record(path, ROOT / "scenarios" / "cell_overvoltage.yaml")),
         lambda: replay_record(path).lines(),
+        lambda: summary(read(path)),
     ]
     for use in uses:
         with suppress(CellbenchError):
             use()
+
+
+def told(outcome: Outcome) -> None:
+    """All that is said of verdicts."""
+    outcome.exit_code  # noqa: B018
+    Screen(quiet=True).table(outcome)
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -175,6 +183,11 @@ def word(old: bytes, column: int, value: int) -> bytes:
         (EVENTS, lambda old: b'{"t_ns": 1e300, "kind": "step", "text": ""}'),
         (VERDICTS, lambda old: b'[{"status": "PASS"}]'),
         (VERDICTS, lambda old: b"7"),
+        (VERDICTS, lambda old: b'[{"id": "A-1"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "GOOD"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "reason": null}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "time_s": "x"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "margin": %s}]' % (b"9" * 400)),
         (CHECKS, lambda old: old[:10]),
         (CHECKS, lambda old: HEADER.pack(0, 2**32 - 1, 2**32 - 1, 0, 0)),
         (ROWS, lambda old: HEADER.pack(0, 1, 1, 0, 0) + bytes(16)),
