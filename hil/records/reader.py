@@ -260,14 +260,19 @@ def _readings(part: bytes, at: int, n: int, wide: int, table: Table) -> tuple[ND
     """Readings from changes in steps, and where they end."""
     if not wide:
         return np.empty((n, 0)), at
-    steps = np.repeat(np.frombuffer(part, "<f8", 3, at), (table.cells, table.temps, len(SCALARS)))
+    kinds = np.frombuffer(part, "<f8", 3, at)
+    if not (np.isfinite(kinds) & (kinds > 0.0)).all():
+        raise ValueError(f"readings in steps of {kinds.tolist()}")
+    steps = np.repeat(kinds, (table.cells, table.temps, len(SCALARS)))
     changes = np.frombuffer(part, "<i2", n * wide, at + 24).reshape(n, wide)
     at += 24 + changes.nbytes
     as_it_is = changes == AS_IT_IS
     count = int(as_it_is.sum())
     kept = np.frombuffer(part, "<f8", count, at)
     begins = whole_steps(kept[:wide], steps)
-    values: NDArray[np.float64] = (np.cumsum(np.where(as_it_is, 0, changes), axis=0, dtype=np.int64) + begins) * steps
+    numbers = np.cumsum(np.where(as_it_is, 0, changes), axis=0, dtype=np.int64) + begins
+    with np.errstate(over="ignore"):
+        values: NDArray[np.float64] = numbers * steps
     values[as_it_is] = kept
     return values, at + 8 * count
 

@@ -176,6 +176,13 @@ def word(old: bytes, column: int, value: int) -> bytes:
     return old[: HEADER.size] + words.tobytes() + old[HEADER.size + words.nbytes :]
 
 
+def steps_of(old: bytes, step: float) -> bytes:
+    """The first block of what came in, its readings in steps of another size."""
+    ticks = HEADER.unpack_from(old)[1]
+    at = HEADER.size + 8 * ticks * WORDS
+    return old[:at] + np.float64(step).tobytes() + old[at + 8 :]
+
+
 @pytest.mark.parametrize(
     ("topic", "make"),
     [
@@ -188,6 +195,9 @@ def word(old: bytes, column: int, value: int) -> bytes:
         (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "reason": null}]'),
         (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "time_s": "x"}]'),
         (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "margin": %s}]' % (b"9" * 400)),
+        (INPUTS, partial(steps_of, step=0.0)),
+        (INPUTS, partial(steps_of, step=-1e-4)),
+        (INPUTS, partial(steps_of, step=math.nan)),
         (CHECKS, lambda old: old[:10]),
         (CHECKS, lambda old: HEADER.pack(0, 2**32 - 1, 2**32 - 1, 0, 0)),
         (ROWS, lambda old: HEADER.pack(0, 1, 1, 0, 0) + bytes(16)),
