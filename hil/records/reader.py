@@ -4,8 +4,9 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -110,17 +111,29 @@ def _table(text: str) -> tuple[Table, list[int]]:
     raw = json.loads(text)
     columns = _count(raw["columns"], MOST_COLUMNS)
     lines = tuple(_quantity(q, columns) for q in raw["quantities"])
-    if sum(q.count + (q.time_count if q.time_start >= 0 else 0) for q in lines) > columns:
-        raise ValueError(f"more quantities than its {columns} columns")
     recorded, cells, temps = (_count(raw[name], columns) for name in ("recorded", "cells", "temps"))
+    _refuse_gaps(lines, columns, recorded)
     return Table(lines, columns, recorded, cells, temps), [_count(c, columns - 1) for c in raw["checks"]]
+
+
+def _refuse_gaps(lines: Sequence[Quantity], columns: int, recorded: int) -> None:
+    """Each column has one quantity, what is recorded comes first, and no name stands twice."""
+    times = ((q.time_start, q.time_count, not q.record) for q in lines if q.time_start >= 0)
+    spans = sorted([*((q.start, q.count, not q.record) for q in lines), *times])
+    if [start for start, _, _ in spans] + [columns] != [0, *accumulate(count for _, count, _ in spans)]:
+        raise ValueError(f"quantities that do not fill its {columns} columns")
+    left_out = [out for _, _, out in spans]
+    if left_out != sorted(left_out) or sum(count for _, count, out in spans if not out) != recorded:
+        raise ValueError(f"recorded quantities that do not fill its first {recorded} columns")
+    if len({q.name for q in lines}) != len(lines):
+        raise ValueError("a quantity stands twice in the table")
 
 
 def _quantity(raw: Any, columns: int) -> Quantity:
     """One line of the table, all its columns within ``columns``."""
     q = Quantity(**{**raw, "labels": tuple(raw["labels"])})
     texts = (q.name, q.unit, q.meaning, *q.labels)
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) for text in texts) or not isinstance(q.record, bool):
         raise TypeError(f"a quantity of {str(raw)[:40]}")
     ends = [_count(q.start, columns) + _count(q.count, columns)]
     if _count(q.time_start + 1, columns):

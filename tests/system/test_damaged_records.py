@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs import ROOT, written
 
+from hil.analysis.export import columns
 from hil.analysis.show import summary
 from hil.campaign.judge import judge_record
 from hil.campaign.replaying import replay_record
@@ -91,6 +92,7 @@ def all_answer(path: Path) -> None:
         lambda: told(judge_record(path, ROOT / "scenarios" / "cell_overvoltage.yaml")),
         lambda: replay_record(path).lines(),
         lambda: summary(read(path)),
+        lambda: columns(read(path)),
     ]
     for use in uses:
         with suppress(CellbenchError):
@@ -135,9 +137,10 @@ def test_a_wrong_value_in_an_attachment_is_answered(whole: Path, tmp_path: Path,
     found = scan(whole)
     name = data.draw(st.sampled_from(JSON_FILES))
     document = json.loads(found.attachments[name])
-    if name == "quantities.json":  # its hundred lines are alike
-        document = {**document, "quantities": document["quantities"][:3]} if data.draw(st.booleans()) else document
-    at = data.draw(st.sampled_from(places(document)))
+    some = document
+    if name == "quantities.json" and data.draw(st.booleans()):  # its hundred lines are alike
+        some = {**document, "quantities": document["quantities"][:3]}
+    at = data.draw(st.sampled_from(places(some)))
     new = changed(document, at, data.draw(st.sampled_from(ODD)), data.draw(st.booleans()))
     content = data.draw(st.sampled_from(RAW)) if data.draw(st.integers(0, 9)) == 0 else json.dumps(new).encode()
     attachments = {**found.attachments, name: content}
@@ -209,6 +212,32 @@ def test_a_block_of_another_layout_is_named(
 ) -> None:
     found = scan(whole)
     path = rewritten(found, tmp_path / "x.mcap", found.attachments, with_first(topic, make))
+    with pytest.raises(InputError, match=r"x\.mcap: a record of another layout"):
+        read(path)
+    all_answer(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: lines[:-1],
+        lambda lines: [],
+        lambda lines: [*lines[:-1], {**lines[-1], "start": 0}],
+        lambda lines: [lines[0], {**lines[1], "name": lines[0]["name"]}, *lines[2:]],
+        lambda lines: [*lines[:-1], {**lines[-1], "record": True}],
+        lambda lines: [{**lines[0], "record": False}, *lines[1:]],
+        lambda lines: [{**lines[0], "record": 1}, *lines[1:]],
+    ],
+)
+def test_a_table_whose_quantities_do_not_fill_its_columns_is_named(
+    whole: Path, tmp_path: Path, change: Callable[[list[Any]], list[Any]]
+) -> None:
+    found = scan(whole)
+    table = json.loads(found.attachments["quantities.json"])
+    table["quantities"] = change(table["quantities"])
+    attachments = {**found.attachments, "quantities.json": json.dumps(table).encode()}
+    path = rewritten(found, tmp_path / "x.mcap", attachments, lambda topic, nth, old: old)
     with pytest.raises(InputError, match=r"x\.mcap: a record of another layout"):
         read(path)
     all_answer(path)
