@@ -122,6 +122,8 @@ REACHED: list[tuple[str, bytes]] = [
     ("sym", golden("fuzz/small.sym", b'1="on"', b'1e999="on"')),
     ("sym", golden("fuzz/small.sym", b'1="on"', b"9" * 400 + b'="on"')),
     ("sym", golden("fuzz/small.sym", b"Sig=Speed 8", b"Sig=Speed 8Sig=Speed 9999999999")),
+    ("sym", golden("fuzz/small.sym", b"Len=8", b"Len=" + b"9" * 60_000)),
+    ("sym", (fuzz_seeds.GOLDEN / "fuzz/small.sym").read_bytes() + b"// " * 40_000),
     ("expression", b"a*" * 900 + b"a < 1"),
     ("expression", b"measured.pack_current < 1 A" + b" + 1 A" * 280),
     ("speed", b"1e999999999"),

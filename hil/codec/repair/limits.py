@@ -17,6 +17,8 @@ from hil.errors import Problem
 LARGEST: Mapping[str, int] = MappingProxyType({"kcd": 9_999, "sym": 9_999, "arxml": 99_999})
 """Bits or bytes; a CAN FD frame has 512 bits, an AUTOSAR file has the messages of other buses too."""
 MOST_IDS = 4_096  # messages made of ranges of identifiers, in one file
+MOST_DIGITS = 400  # of one number; a float written out has 309, and the library's time grows with their square
+_ENDLESS = re.compile(rf"\d{{{MOST_DIGITS + 1},}}")
 _ENTITY = re.compile(r"<!ENTITY\b")  # no database has one, and one entity of others is text without end
 _IN_SYM: Mapping[str, tuple[int, ...]] = MappingProxyType({"Len": (0,), "Sig": (1, 2), "Var": (2, 4), "Mux": (1, 3)})
 """Where sizes and places stand behind ``Len=``, ``Sig=`` and so on, counted in words."""
@@ -133,6 +135,10 @@ def _of_sym(text: str, path: str) -> Problem | None:
     from cantools.database.can.formats.sym import SymParser60
     from textparser import TokenizeError
 
+    endless = _ENDLESS.search(text)
+    if endless is not None:
+        what = f"a number of {endless.end() - endless.start()} digits"
+        return Problem(what, path, *_place(text, endless.start()), f"at most {MOST_DIGITS}")
     try:
         tokens = SymParser60().tokenize(text)  # type: ignore[no-untyped-call]  # the library leaves it unannotated
     except TokenizeError:
