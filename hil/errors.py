@@ -94,6 +94,11 @@ class InternalError(CellbenchError):
     exit_code: ClassVar[ExitCode] = ExitCode.BENCH
 
 
+def printable(line: str) -> str:
+    """The text as one line that steers no terminal and can be encoded."""
+    return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "?" for c in line)
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate most like ``name``, None when nothing is close.
 

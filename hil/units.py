@@ -175,7 +175,7 @@ def parse_time_ns(text: str) -> int:
 def expected_text(unit: str) -> str:
     """What a field of this unit wants, for messages: ``a voltage such as '4.25 V'``."""
     kind = KINDS.get(unit)
-    return f"{kind.noun} such as {kind.example!r}" if kind else f"a quantity in {unit}"
+    return f"{kind.noun} such as {kind.example!r}" if kind else f"a quantity in {_short(unit)}"
 
 
 def format_quantity(value: float, unit: str) -> str:
@@ -231,7 +231,7 @@ def _conversion(text: str, written: str, unit: str) -> tuple[Fraction, Fraction]
     if ambiguous:
         raise _refuse(text, unit, ambiguous)
     # The wanted unit may be data too: a record brings its own table of quantities.
-    if not _UNIT.fullmatch(written) or not (unit == "1" or _UNIT.fullmatch(unit)):
+    if not _UNIT.fullmatch(written) or not (unit == "1" or (len(unit) <= _MAX_CHARS and _UNIT.fullmatch(unit))):
         raise _refuse(text, unit)
     converted = _with_library(written, unit)
     if converted is None:
@@ -302,9 +302,12 @@ def _spelling(name: str) -> str:
 
 def _refuse(text: str, unit: str, why: str = "", close: str | None = None, unit_found: str = "") -> InputError:
     """The error for a text that is no quantity of ``unit``."""
-    shown = text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 3] + "..."
-    found = repr(shown) + (f" ({why})" if why else "")
+    found = repr(_short(text)) + (f" ({why})" if why else "")
     suggestion = (
         f"{text.strip()[: -len(unit_found)].strip()} {close}" if close and text.strip().endswith(unit_found) else ""
     )
     return InputError(Problem("", expected=expected_text(unit), found=found, nearest=suggestion))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 3] + "..."

@@ -9,7 +9,7 @@ import numpy as np
 from hil import __version__
 from hil.analysis.charts import Signal, chart, identities, page
 from hil.analysis.report import worst
-from hil.errors import BenchError, InputError, Problem, nearest
+from hil.errors import BenchError, InputError, Problem, nearest, printable
 from hil.image import Quantity
 from hil.records.reader import Record
 from hil.tick import FrameBits
@@ -35,12 +35,7 @@ def summary(record: Record) -> str:
         lines.append(f"  ... and {len(record.events) - 20} more")
     lines.append(f"verdicts  {_verdicts(record)}")
     lines += [f"  {_verdict(v)}" for v in record.verdicts]
-    return "\n".join(_printable(line) for line in lines)
-
-
-def _printable(line: str) -> str:
-    """Text of a file may not steer the terminal it is shown on."""
-    return "".join(c if c.isprintable() else "?" for c in line)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _state(record: Record) -> str:

@@ -13,7 +13,7 @@ import hil
 from hil.assemble import Recording, load_bench, lower_case, mount
 from hil.campaign.run import ENDED, FAILED, run_made
 from hil.engine import Ending
-from hil.errors import BenchError, ExitCode, InputError, Problem
+from hil.errors import BenchError, ExitCode, InputError, Problem, printable
 from hil.records.reader import Record, is_record, read
 from hil.replay.bench import RecordedClock, ReplayBench
 from hil.replay.difference import Difference, differences
@@ -78,7 +78,7 @@ class Replayed:
             name = (old or new or {})["id"]
             told.append(f"  verdict {name}: recorded {_verdict_text(old)}")
             told.append(f"  {' ' * len(f'verdict {name}:')} replayed {_verdict_text(new)}")
-        return told
+        return [printable(line) for line in told]
 
 
 def _verdict_text(verdict: dict[str, Any] | None) -> str:

@@ -18,7 +18,7 @@ from hil.assemble import Assembled, Plugged, assemble, load_bench
 from hil.campaign.warm import compile_all
 from hil.checks.verdict import Status, Verdict, results
 from hil.engine import Ending, Run, run, trip_text
-from hil.errors import BenchError, ExitCode, InputError, Problem, nearest
+from hil.errors import BenchError, ExitCode, InputError, Problem, nearest, printable
 from hil.files.shipped import located
 from hil.kernel import is_compiled
 from hil.scenario.cases import Case
@@ -71,21 +71,25 @@ class Screen:
         from rich.console import Console
 
         self.quiet = quiet
-        self._console = Console(highlight=False)
+        # Names and expressions of files are shown as they are: "[each]" is no style there, and ":on:" no picture.
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+        self._console = Console(**plain)
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=140)
+            self._console = Console(**plain, width=140)
 
     def note(self, text: str) -> None:
         """One line."""
         if not self.quiet:
-            self._console.print(text, markup=False)
+            self._console.print(text)
 
     def follow(self, title: str, work: Callable[[Callable[[int], None]], Any]) -> Any:
         """Run ``work(on_progress)`` with a line that shows how far it is."""
         if self.quiet:
             return work(lambda t_ns: None)
-        with self._console.status(title) as status:
-            return work(lambda t_ns: status.update(f"{title}  {t_ns * 1e-9:7.1f} s of bench time"))
+        from rich.text import Text
+
+        with self._console.status(Text(title)) as status:
+            return work(lambda t_ns: status.update(Text(f"{title}  {t_ns * 1e-9:7.1f} s of bench time")))
 
     def table(self, outcome: Outcome) -> None:
         """The verdicts, and where record and report are."""
@@ -101,13 +105,9 @@ class Screen:
                 margin = "" if check["margin"] is None else f"{check['margin']:.3g} {check['margin_unit']}"
                 verdict = Text(check["status"], style=colours.get(check["status"], "yellow"))
                 at = "" if check["time_s"] is None else f"{check['time_s']:.3f} s"
+                name = f"{case['name']} {case['case']}".removesuffix(" case")
                 shown.add_row(
-                    f"{case['name']} {case['case']}".removesuffix(" case"),
-                    check["id"],
-                    verdict,
-                    margin,
-                    at,
-                    check["reason"],
+                    printable(name), printable(check["id"]), verdict, printable(margin), at, printable(check["reason"])
                 )
         self._console.print(shown)
         for case in outcome.cases[:3]:

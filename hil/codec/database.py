@@ -191,7 +191,7 @@ def _other(path: Path, text: str, kind: str, notes: list[Problem]) -> Database:
     from cantools.database.can.formats import arxml, kcd, sym
 
     if kind == "sym":
-        text, changed = repair_sym.repair(text, str(path))
+        text, changed = repair_sym.repair(text + "\n", str(path))  # a comment ends with its line: the last one too
         notes.extend(changed)
     large = repair_limits.too_large(text, kind, str(path))
     if large is not None:

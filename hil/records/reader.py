@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import math
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.checks.verdict import Status
 from hil.errors import InputError, Problem
 from hil.image import Quantity, Table
 from hil.records.layout import (
@@ -34,6 +39,10 @@ from hil.tick import PAYLOAD
 
 MOST_COLUMNS = 1 << 20  # far above any row; what is more is no table
 INT64_MAX = 2**63 - 1
+_VERDICT: Mapping[str, str | None] = MappingProxyType(
+    {"reason": "", "margin_unit": "", "margin": None, **dict.fromkeys(("time_s", "t0_s", "t1_s", "t2_s", "t3_s"))}
+)
+"""What a verdict holds besides its id and its status, and what stands for it where it is missing."""
 _NO_LAYOUT = (
     AttributeError,
     IndexError,
@@ -102,17 +111,29 @@ def _table(text: str) -> tuple[Table, list[int]]:
     raw = json.loads(text)
     columns = _count(raw["columns"], MOST_COLUMNS)
     lines = tuple(_quantity(q, columns) for q in raw["quantities"])
-    if sum(q.count + (q.time_count if q.time_start >= 0 else 0) for q in lines) > columns:
-        raise ValueError(f"more quantities than its {columns} columns")
     recorded, cells, temps = (_count(raw[name], columns) for name in ("recorded", "cells", "temps"))
+    _refuse_gaps(lines, columns, recorded)
     return Table(lines, columns, recorded, cells, temps), [_count(c, columns - 1) for c in raw["checks"]]
+
+
+def _refuse_gaps(lines: Sequence[Quantity], columns: int, recorded: int) -> None:
+    """Each column has one quantity, what is recorded comes first, and no name stands twice."""
+    times = ((q.time_start, q.time_count, not q.record) for q in lines if q.time_start >= 0)
+    spans = sorted([*((q.start, q.count, not q.record) for q in lines), *times])
+    if [start for start, _, _ in spans] + [columns] != [0, *accumulate(count for _, count, _ in spans)]:
+        raise ValueError(f"quantities that do not fill its {columns} columns")
+    left_out = [out for _, _, out in spans]
+    if left_out != sorted(left_out) or sum(count for _, count, out in spans if not out) != recorded:
+        raise ValueError(f"recorded quantities that do not fill its first {recorded} columns")
+    if len({q.name for q in lines}) != len(lines):
+        raise ValueError("a quantity stands twice in the table")
 
 
 def _quantity(raw: Any, columns: int) -> Quantity:
     """One line of the table, all its columns within ``columns``."""
     q = Quantity(**{**raw, "labels": tuple(raw["labels"])})
     texts = (q.name, q.unit, q.meaning, *q.labels)
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) for text in texts) or not isinstance(q.record, bool):
         raise TypeError(f"a quantity of {str(raw)[:40]}")
     ends = [_count(q.start, columns) + _count(q.count, columns)]
     if _count(q.time_start + 1, columns):
@@ -138,9 +159,22 @@ def _event(content: bytes) -> dict[str, Any]:
 
 def _verdicts(content: bytes) -> list[dict[str, Any]]:
     verdicts = json.loads(content)
-    if not isinstance(verdicts, list) or not all(isinstance(v["id"], str) for v in verdicts):
-        raise TypeError("verdicts without an id")
-    return verdicts
+    if not isinstance(verdicts, list):
+        raise TypeError("no list of verdicts")
+    return [_verdict(v) for v in verdicts]
+
+
+def _verdict(raw: dict[str, Any]) -> dict[str, Any]:
+    """A verdict with all that its users look for, each of its kind."""
+    made = raw | {name: value for name, value in _VERDICT.items() if name not in raw}
+    Status(made["status"])
+    if not isinstance(made["id"], str):
+        raise TypeError("a verdict without an id")
+    for name, missing in _VERDICT.items():
+        value = made[name]
+        if not (isinstance(value, str) if missing == "" else value is None or math.isfinite(value)):
+            raise TypeError(f"a verdict whose {name} is {str(value)[:40]}")
+    return made
 
 
 def is_record(path: Path) -> bool:
@@ -239,14 +273,19 @@ def _readings(part: bytes, at: int, n: int, wide: int, table: Table) -> tuple[ND
     """Readings from changes in steps, and where they end."""
     if not wide:
         return np.empty((n, 0)), at
-    steps = np.repeat(np.frombuffer(part, "<f8", 3, at), (table.cells, table.temps, len(SCALARS)))
+    kinds = np.frombuffer(part, "<f8", 3, at)
+    if not (np.isfinite(kinds) & (kinds > 0.0)).all():
+        raise ValueError(f"readings in steps of {kinds.tolist()}")
+    steps = np.repeat(kinds, (table.cells, table.temps, len(SCALARS)))
     changes = np.frombuffer(part, "<i2", n * wide, at + 24).reshape(n, wide)
     at += 24 + changes.nbytes
     as_it_is = changes == AS_IT_IS
     count = int(as_it_is.sum())
     kept = np.frombuffer(part, "<f8", count, at)
     begins = whole_steps(kept[:wide], steps)
-    values: NDArray[np.float64] = (np.cumsum(np.where(as_it_is, 0, changes), axis=0, dtype=np.int64) + begins) * steps
+    numbers = np.cumsum(np.where(as_it_is, 0, changes), axis=0, dtype=np.int64) + begins
+    with np.errstate(over="ignore"):
+        values: NDArray[np.float64] = numbers * steps
     values[as_it_is] = kept
     return values, at + 8 * count
 

@@ -48,7 +48,7 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.lists(PIECES,
 RELAXED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-LONGEST_S = 5.0
+LONGEST_S = 10.0  # of processor time
 
 
 def mutated(edits: list[tuple[float, int, list[str]]]) -> str:
@@ -61,12 +61,12 @@ def mutated(edits: list[tuple[float, int, list[str]]]) -> str:
 
 def answers(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         loaded = database.load(path)
     except InputError:
         return
-    assert time.perf_counter() - began < LONGEST_S
+    assert time.process_time() - began < LONGEST_S
     names = [m.name for m in loaded.messages]
     assert len(set(names)) == len(names)
     lines = content.count(b"\n") + content.count(b"\r") + 1

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from hil.errors import CellbenchError
+from hil.errors import CellbenchError, InputError
 from hil.logs.log import Log
 from hil.logs.read import read_content, readers
 from hil.logs.text import TEXT_FORMATS
@@ -122,6 +122,8 @@ REACHED: list[tuple[str, bytes]] = [
     ("sym", golden("fuzz/small.sym", b'1="on"', b'1e999="on"')),
     ("sym", golden("fuzz/small.sym", b'1="on"', b"9" * 400 + b'="on"')),
     ("sym", golden("fuzz/small.sym", b"Sig=Speed 8", b"Sig=Speed 8Sig=Speed 9999999999")),
+    ("sym", golden("fuzz/small.sym", b"Len=8", b"Len=" + b"9" * 60_000)),
+    ("sym", (fuzz_seeds.GOLDEN / "fuzz/small.sym").read_bytes() + b"// " * 40_000),
     ("expression", b"a*" * 900 + b"a < 1"),
     ("expression", b"measured.pack_current < 1 A" + b" + 1 A" * 280),
     ("speed", b"1e999999999"),
@@ -143,6 +145,30 @@ REACHED: list[tuple[str, bytes]] = [
 def test_what_once_got_through_is_answered(name: str, content: bytes, tmp_path: Path) -> None:
     TARGETS[name].prepare(tmp_path)
     answers(TARGETS[name], content, tmp_path)
+
+
+SIZES: list[tuple[str, bytes]] = [
+    ("sym", golden("fuzz/small.sym", b"unsigned 16 -m", b"unsigned 99999 -m")),
+    ("sym", golden("fuzz/small.sym", b"signed 8,16", b"signed\n8,\n99999")),
+    ("sym", golden("fuzz/small.sym", b"Sig=Speed 8", b"Sig=Speed\n99999")),
+    ("sym", golden("fuzz/small.sym", b"Mux=First 0,8", b"Mux=" + b"F" * 400 + b" 0,99999")),
+    ("sym", golden("fuzz/small.sym", b"ID=101h", b"ID=000000101h -000002101h")),
+    ("sym", golden("fuzz/small.sym", b"ID=101h", b"ID=0h -800h").replace(b"ID=18FF50E5h", b"ID=10000h -10801h")),
+    ("kcd", golden("fuzz/small.kcd", b'length="16"', b'length="1000&#48;"')),
+    ("kcd", golden("fuzz/small.kcd", b'length="16"', 'length="\u0661\u0660\u0660\u0660\u0660"'.encode())),
+    ("arxml", golden("fuzz/small.arxml", b"<LENGTH>8<", b"<LENGTH>0xfffff<")),
+    ("arxml", golden("fuzz/small.arxml", b"<LENGTH>8<", b"<LENGTH>1e6<")),
+    ("arxml", golden("fuzz/small.arxml", b"<LENGTH>8<", b"<LENGTH x='1'>999999<")),
+    ("arxml", golden("fuzz/small.arxml", b"<LENGTH>8<", b"<LENGTH>99<!-- -->9999<x/>1<")),
+    ("arxml", golden("fuzz/small.arxml", b"<UNIT>", b"<X><VALUE>999999</VALUE><DEFINITION-REF>/a/ComBitSize"
+                     b"</DEFINITION-REF></X><UNIT>")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), SIZES, ids=[f"{name}-{i}" for i, (name, _) in enumerate(SIZES)])
+def test_a_size_that_no_frame_has_is_refused_however_it_is_written(name: str, content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no CAN frame has|too wide"):
+        TARGETS[name].parse(content, tmp_path)
 
 
 BINARY = [name for name in NAMES if TARGETS[name].binary or TARGETS[name].group == "database"]

@@ -11,6 +11,8 @@ import pytest
 from mcap.reader import make_reader
 from runs import HIL, ROOT, environment, hil, written
 
+from hil.campaign.run import Outcome, Screen
+
 ONE_LINE = 1
 ATTACHED_BYTES = 200_000  # more than the files a record begins with: rows have been written
 
@@ -101,12 +103,28 @@ def test_a_person_sees_the_verdict_a_sentence_and_where_the_files_are(tmp_path: 
         assert word in done.stdout
 
 
+def test_names_and_reasons_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "The wait for shown.cell_voltage[each]\n> 3 V :on: expired [/x] \x1b[2J\ud800."
+    blank = {"margin": None, "margin_unit": "", "time_s": 1.0}
+    checks = [{"id": "A[red]", "status": "FAIL", "reason": reason, **blank}]
+    case = {"name": "[x]", "case": "c[1]", "record": "[b].mcap", "checks": checks}
+    screen = Screen(quiet=False)
+    screen.table(Outcome([case]))
+    assert screen.follow("[/]", lambda on_progress: on_progress(10**9)) is None
+    told = " ".join(capsys.readouterr().out.split())
+    for word in ("[x] c[1]", "A[red]", "shown.cell_voltage[each] > 3 V :on: expired [/x] ?[2J?.", "[b].mcap"):
+        assert word in told
+
+
 def test_an_interrupted_run_leaves_a_readable_record_and_exit_130(tmp_path: Path) -> None:
     out = tmp_path / "out"
     path = written(tmp_path, length="60 s")
     hil("run", written(tmp_path), "--out", tmp_path / "warm")  # kernels compiled: the next run starts at once
     path = written(tmp_path, length="60 s")
-    command = [*HIL, "run", str(path), "--out", str(out), "--clock", "real"]
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background job is deaf
+    )
+    command = [*HIL[:-1], f"{heard}; {HIL[-1]}", "run", str(path), "--out", str(out), "--clock", "real"]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs import ROOT, written
 
+from hil.analysis.export import columns
+from hil.analysis.show import summary
 from hil.campaign.judge import judge_record
 from hil.campaign.replaying import replay_record
-from hil.campaign.run import Options, Screen, run_all
+from hil.campaign.run import Options, Outcome, Screen, run_all
 from hil.errors import CellbenchError, InputError
 from hil.records.layout import CHECKS, EVENTS, FRAME, FRAMES, HEADER, INPUTS, ROWS, SCHEMAS, VERDICTS, WORDS
 from hil.records.reader import read
@@ -87,12 +89,20 @@ def all_answer(path: Path) -> None:
         lambda: recover(path, out),
         lambda: load_source(path),
         lambda: load_signals(path, path, None),
-        lambda: judge_record(path, ROOT / "scenarios" / "cell_overvoltage.yaml"),
+        lambda: told(judge_record(path, ROOT / "scenarios" / "cell_overvoltage.yaml")),
         lambda: replay_record(path).lines(),
+        lambda: summary(read(path)),
+        lambda: columns(read(path)),
     ]
     for use in uses:
         with suppress(CellbenchError):
             use()
+
+
+def told(outcome: Outcome) -> None:
+    """All that is said of verdicts."""
+    outcome.exit_code  # noqa: B018
+    Screen(quiet=True).table(outcome)
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -127,9 +137,10 @@ def test_a_wrong_value_in_an_attachment_is_answered(whole: Path, tmp_path: Path,
     found = scan(whole)
     name = data.draw(st.sampled_from(JSON_FILES))
     document = json.loads(found.attachments[name])
-    if name == "quantities.json":  # its hundred lines are alike
-        document = {**document, "quantities": document["quantities"][:3]} if data.draw(st.booleans()) else document
-    at = data.draw(st.sampled_from(places(document)))
+    some = document
+    if name == "quantities.json" and data.draw(st.booleans()):  # its hundred lines are alike
+        some = {**document, "quantities": document["quantities"][:3]}
+    at = data.draw(st.sampled_from(places(some)))
     new = changed(document, at, data.draw(st.sampled_from(ODD)), data.draw(st.booleans()))
     content = data.draw(st.sampled_from(RAW)) if data.draw(st.integers(0, 9)) == 0 else json.dumps(new).encode()
     attachments = {**found.attachments, name: content}
@@ -168,6 +179,13 @@ def word(old: bytes, column: int, value: int) -> bytes:
     return old[: HEADER.size] + words.tobytes() + old[HEADER.size + words.nbytes :]
 
 
+def steps_of(old: bytes, step: float) -> bytes:
+    """The first block of what came in, its readings in steps of another size."""
+    ticks = HEADER.unpack_from(old)[1]
+    at = HEADER.size + 8 * ticks * WORDS
+    return old[:at] + np.float64(step).tobytes() + old[at + 8 :]
+
+
 @pytest.mark.parametrize(
     ("topic", "make"),
     [
@@ -175,6 +193,14 @@ def word(old: bytes, column: int, value: int) -> bytes:
         (EVENTS, lambda old: b'{"t_ns": 1e300, "kind": "step", "text": ""}'),
         (VERDICTS, lambda old: b'[{"status": "PASS"}]'),
         (VERDICTS, lambda old: b"7"),
+        (VERDICTS, lambda old: b'[{"id": "A-1"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "GOOD"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "reason": null}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "time_s": "x"}]'),
+        (VERDICTS, lambda old: b'[{"id": "wait-1", "status": "PASS", "margin": %s}]' % (b"9" * 400)),
+        (INPUTS, partial(steps_of, step=0.0)),
+        (INPUTS, partial(steps_of, step=-1e-4)),
+        (INPUTS, partial(steps_of, step=math.nan)),
         (CHECKS, lambda old: old[:10]),
         (CHECKS, lambda old: HEADER.pack(0, 2**32 - 1, 2**32 - 1, 0, 0)),
         (ROWS, lambda old: HEADER.pack(0, 1, 1, 0, 0) + bytes(16)),
@@ -186,6 +212,32 @@ def test_a_block_of_another_layout_is_named(
 ) -> None:
     found = scan(whole)
     path = rewritten(found, tmp_path / "x.mcap", found.attachments, with_first(topic, make))
+    with pytest.raises(InputError, match=r"x\.mcap: a record of another layout"):
+        read(path)
+    all_answer(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: lines[:-1],
+        lambda lines: [],
+        lambda lines: [*lines[:-1], {**lines[-1], "start": 0}],
+        lambda lines: [lines[0], {**lines[1], "name": lines[0]["name"]}, *lines[2:]],
+        lambda lines: [*lines[:-1], {**lines[-1], "record": True}],
+        lambda lines: [{**lines[0], "record": False}, *lines[1:]],
+        lambda lines: [{**lines[0], "record": 1}, *lines[1:]],
+    ],
+)
+def test_a_table_whose_quantities_do_not_fill_its_columns_is_named(
+    whole: Path, tmp_path: Path, change: Callable[[list[Any]], list[Any]]
+) -> None:
+    found = scan(whole)
+    table = json.loads(found.attachments["quantities.json"])
+    table["quantities"] = change(table["quantities"])
+    attachments = {**found.attachments, "quantities.json": json.dumps(table).encode()}
+    path = rewritten(found, tmp_path / "x.mcap", attachments, lambda topic, nth, old: old)
     with pytest.raises(InputError, match=r"x\.mcap: a record of another layout"):
         read(path)
     all_answer(path)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +148,14 @@ def test_an_alias_repeats_a_value() -> None:
     assert document.place(("c", "b", 0)) == (2, 4, 2, 1)
 
 
+@pytest.mark.timeout(60)  # expanded, it would be three thousand million values
 def test_an_alias_bomb_fails_before_it_expands() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 11)]
-    start = time.perf_counter()
 
     (line,) = problems_of("\n".join(lines))
 
     assert "too many values" in line
-    assert time.perf_counter() - start < 1.0
 
 
 def test_more_than_a_hundred_aliases_are_refused() -> None:
