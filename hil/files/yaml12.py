@@ -168,13 +168,10 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 def _syntax(error: yaml.MarkedYAMLError, path: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    if "nesting depth" in (error.problem or ""):  # the C parser looks ahead, and has a bound of its own far above ours
-        place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        return Problem("nested too deep", path, *place, expected=f"at most {MAX_DEPTH} levels")
-    what = " ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    if "nesting depth" in what:  # newer C parsers look ahead and stop at a bound of their own, above ours
+    if "nesting depth" in (error.problem or ""):  # the C parser looks ahead, and has a bound of its own far above ours
         return Problem(TOO_DEEP, path, line, column, expected=f"at most {MAX_DEPTH} levels")
+    what = " ".join(part for part in (error.context, error.problem) if part)
     return Problem(f"not YAML: {what}", path, line, column)
 
 
