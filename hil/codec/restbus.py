@@ -15,6 +15,7 @@ from hil.codec.decode import misread, wanted
 from hil.codec.encode import limits
 from hil.codec.mapping import E2e, Line, Quantities
 from hil.codec.nouns import Database, Message, Signal
+from hil.codec.plan import folded, readable
 from hil.codec.restbus_step import (
     FLOAT,
     RANGES,
@@ -267,7 +268,7 @@ def _fill_signals(
     rule.page_first = at.take("turns", len(turns) * len(turning))
     for number, page in enumerate(turns):
         for place, name in enumerate(turning):
-            record.page_value[rule.page_first + number * len(turning) + place] = page.get(name, 0)
+            record.page_value[rule.page_first + number * len(turning) + place] = folded(page.get(name, 0))
     places = {s.name: rule.first + i for i, s in enumerate(signals)}
     for signal in signals:
         source = record.source[places[signal.name]]
@@ -278,9 +279,11 @@ def _fill_signals(
             source.send = int(plan.signals.get(signal.name, NOTHING))
         source.above = -1
         if signal.mux_signal:
-            source.above, source.range_count = places[signal.mux_signal], len(signal.mux_ranges)
-            source.range_first = at.take("ranges", len(signal.mux_ranges))
-            for k, (low, high) in enumerate(signal.mux_ranges, source.range_first):
+            above = places[signal.mux_signal]
+            ranges = readable(signals[above - rule.first], signal.mux_ranges)
+            source.above, source.range_count = above, len(ranges)
+            source.range_first = at.take("ranges", len(ranges))
+            for k, (low, high) in enumerate(ranges, source.range_first):
                 record.range_low[k], record.range_high[k] = low, high
 
 
@@ -316,7 +319,7 @@ def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table
         else:
             low, high = limits(signal)
             source.low, source.high = low, high
-            source.lowest, source.highest = _folded(low), _folded(high)
+            source.lowest, source.highest = folded(low), folded(high)
     source.start = start if signal.start_value is not None else source.otherwise
 
 
@@ -327,12 +330,7 @@ def _pattern(signal: Signal, raw: float) -> int:
         value, as_int = kinds[signal.length]
         return int(np.array([raw], value).view(as_int)[0])
     low, high = signal.raw_range
-    return _folded(min(max(int(raw), low), high))
-
-
-def _folded(raw: int) -> int:
-    """An unsigned number of 64 bits as the int64 of the same bits."""
-    return raw - (1 << 64) if raw >= 1 << 63 else raw
+    return folded(min(max(int(raw), low), high))
 
 
 def _float_limits(signal: Signal) -> tuple[float, float]:

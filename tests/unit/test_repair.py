@@ -6,6 +6,7 @@ import pytest
 
 from hil.codec import database
 from hil.codec.nouns import Database
+from hil.codec.plan import compile_plan
 from hil.errors import InputError
 
 HEAD = 'VERSION ""\nBU_: A B\n'
@@ -168,6 +169,35 @@ def test_a_message_without_bit_31_keeps_its_tables_and_so_does_a_table_with_the_
     assert (message.id, message.extended) == (2048, True)
     assert (message.signals[0].labels, message.signals[0].comment) == (((1, "on"),), "c")
     assert [n.line for n in db.notes] == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("sign", "values", "note"),
+    [
+        ("+", "16-300", "expected 0 to 15, found 16-300"),
+        ("-", "8-15", "expected -8 to 7, found 8-15"),
+        ("+", "15-99999999999999999999", ""),
+    ],
+)
+def test_a_value_that_the_multiplexer_never_has_is_told(tmp_path, sign, values, note):
+    signals = f' SG_ X M : 0|4@1{sign} (1,0) [0|0] "" B\n SG_ P m9 : 8|8@1+ (1,0) [0|0] "" B\n'
+    db = load(
+        tmp_path, f"BO_ 1 M: 8 A\n{signals}SG_MUL_VAL_ 1 P X {values};\n".replace("m9", f"m{values.split('-')[0]}")
+    )
+    assert told(db) == ([f"5:2: M.P: no frame brings it, X never has that value: {note}"] if note else [])
+
+
+def test_what_hangs_on_a_multiplexer_that_no_frame_holds_is_always_there(tmp_path):
+    body = (
+        'BO_ 1 M: 64 A\n SG_ X M : 504|16@1+ (1,0) [0|0] "" B\n SG_ P m1 : 8|8@1+ (1,0) [0|0] "" B\n'
+        ' SG_ Q : 16|8@1+ (1,0) [0|0] "" B\n'
+    )
+    db = load(tmp_path, body)
+    assert told(db) == [
+        "4:2: M.X: left out, no frame is that long: found start 504, 16 bits",
+        "5:2: M.P: its multiplexer X is left out; it is always there",
+    ]
+    assert [entry.signal.name for entry in compile_plan(db.messages).listed] == ["P", "Q"]
 
 
 def test_huge_multiplexer_ranges_stay_ranges(tmp_path):

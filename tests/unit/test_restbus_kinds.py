@@ -295,6 +295,37 @@ def test_a_resumed_message_is_on_its_old_grid_and_is_sent_by_changes_too():
     assert sender.sent_at(range(5, 80), {20: {0: 1}, 47: {0: 2}}) == [40, 47, 50, 60, 70]
 
 
+@pytest.mark.parametrize(
+    ("length", "signed", "last", "turn"),
+    [
+        (8, False, (9, 10**19), [1, 9]),  # a range that goes on beyond what the multiplexer can have
+        (4, False, (300, 300), [1]),  # one that it never has
+        (64, False, ((1 << 63) + 5, (1 << 64) - 1), [1, (1 << 63) + 5]),
+        (64, True, (-5, -5), [(1 << 64) - 5, 1]),
+    ],
+)
+def test_a_multiplexer_takes_the_turns_that_its_bits_can_have(length, signed, last, turn):
+    signals = (
+        signal("X", selector=True, length=length, signed=signed),
+        signal("P", start=64, mux_signal="X", mux_ranges=((1, 1),), start_value=7),
+        signal("Q", start=64, mux_signal="X", mux_ranges=(last,), start_value=8),
+    )
+    sender = Sender((message("M", *signals, length=16, fd=True, cycle_ms=10),))
+    sent = [sender.step(10 * k)[0][1] for k in range(4)]
+    assert [int.from_bytes(payload[:8], "little") for payload in sent] == (turn * 4)[:4]
+    brought = {1: 7}
+    assert [payload[8] for payload in sent] == [brought.get(value, 8) for value in (turn * 4)[:4]]
+
+
+def test_a_driven_multiplexer_of_64_bits_brings_what_stands_above_the_middle():
+    signals = (
+        signal("X", selector=True, length=64),
+        signal("Q", start=64, mux_signal="X", mux_ranges=((1 << 63, (1 << 64) - 1),), start_value=8),
+    )
+    sender = Sender((message("M", *signals, length=16, fd=True, cycle_ms=10),), {"M.X": 0})
+    assert [sender.step(10 * k, {0: value})[0][1][8] for k, value in enumerate((5.0, 2.0**63, 2.0**62))] == [0, 8, 0]
+
+
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():
     full = tuple(message(f"M{k}", signal(), id=k, cycle_ms=10) for k in range(64))
     assert len(Sender(full).step(0)) == 64
