@@ -43,7 +43,7 @@ class Signal:
     @property
     def raw_range(self) -> tuple[int, int]:
         """Smallest and greatest raw number that fits."""
-        if self.signed:
+        if self.signed and not self.is_float:
             return -(1 << (self.length - 1)), (1 << (self.length - 1)) - 1
         return 0, (1 << self.length) - 1
 

@@ -313,7 +313,7 @@ def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table
         source.column = quantity.start + (line.index or 0)
         source.factor, source.offset = signal.factor, signal.offset
         source.scale, source.shift = line.scale, line.offset
-        source.otherwise = line.otherwise
+        source.otherwise = folded(line.otherwise)
         if signal.is_float:
             source.low, source.high = _float_limits(signal)
         else:

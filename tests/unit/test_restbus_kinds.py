@@ -326,6 +326,20 @@ def test_a_driven_multiplexer_of_64_bits_brings_what_stands_above_the_middle():
     assert [sender.step(10 * k, {0: value})[0][1][8] for k, value in enumerate((5.0, 2.0**63, 2.0**62))] == [0, 8, 0]
 
 
+def test_the_number_sent_while_a_quantity_is_unknown_fits_its_signal():
+    def sent(otherwise: int, **changes) -> bytes:
+        sender = Sender((message("M", signal(**changes), cycle_ms=10),), ONE, otherwise=otherwise)
+        return sender.step(0, {0: np.nan})[0][1]
+
+    assert sent(255)[0] == 255
+    assert sent(-1, signed=True)[0] == 255
+    assert sent((1 << 64) - 2, length=64) == b"\xfe" + b"\xff" * 7
+    assert sent(0xFFC00000, length=32, is_float=True, signed=True)[:4] == b"\x00\x00\xc0\xff"
+    for otherwise, changes in ((256, {}), (-1, {}), (128, {"signed": True}), (1 << 64, {"length": 64})):
+        with pytest.raises(InputError, match=f"otherwise {otherwise} does not fit the signal"):
+            sent(otherwise, **changes)
+
+
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():
     full = tuple(message(f"M{k}", signal(), id=k, cycle_ms=10) for k in range(64))
     assert len(Sender(full).step(0)) == 64
