@@ -84,7 +84,16 @@ def load_bench(path: Path | None) -> Plugged:
     """
     chosen = located(path) if path is not None else shipped("scenarios/benches/virtual.yaml")
     model, document = load_model(chosen, BenchFile)
-    return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities)))
+    wired = load_bus(resolve(document, ("quantities",), model.quantities))
+    rules = restbus.Rules(**model.restbus.model_dump())
+    wrong = restbus.misfits(wired.db, rules)
+    if wrong:
+        raise InputError(
+            document.problem(("restbus", *at), p.message, on_key=True, expected=p.expected, nearest=p.nearest)
+            for at, p in wrong
+        )
+    restbus.check(wired.db, rules)
+    return Plugged(chosen, model, document, wired)
 
 
 def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:

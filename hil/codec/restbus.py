@@ -32,6 +32,7 @@ from hil.codec.restbus_step import (
 )
 from hil.codec.sending import NOTHING, Cycle, Send, Sending, load_of, pages, phases, sending
 from hil.errors import InputError, Problem, nearest
+from hil.files import KeyPath
 from hil.image import Quantity, Table
 from hil.kernel import Rows, view, zeros
 
@@ -40,8 +41,10 @@ __all__ = [
     "RestbusState",
     "Rules",
     "WhenHeard",
+    "check",
     "hear",
     "limits",
+    "misfits",
     "params",
     "phases_of",
     "sent_messages",
@@ -80,22 +83,47 @@ def sent_messages(db: Database, rules: Rules = Rules()) -> list[Message]:
     """The messages the nodes of ``rules`` send, with their cycles, in the order that is their number.
 
     Raises:
-        InputError: no such node; a cycle for a message that is not sent.
+        InputError: ``misfits`` finds any.
     """
-    problems = [
-        Problem(f"no node {name!r}", str(db.path), expected=", ".join(db.nodes), nearest=nearest(name, db.nodes) or "")
-        for name in rules.senders
-        if name not in db.nodes
-    ]
-    found = [m for m in db.messages if set(m.senders) & set(rules.senders)]
-    names = [m.name for m in found]
+    wrong = misfits(db, rules)
+    if wrong:
+        raise InputError(replace(problem, path=str(db.path)) for _, problem in wrong)
+    return [replace(m, cycle_ns=rules.cycles.get(m.name, m.cycle_ns)) for m in _of_senders(db, rules)]
+
+
+def _of_senders(db: Database, rules: Rules) -> list[Message]:
+    return [m for m in db.messages if set(m.senders) & set(rules.senders)]
+
+
+def misfits(db: Database, rules: Rules) -> list[tuple[KeyPath, Problem]]:
+    """What the rules name and the database does not have, with its place among the rules.
+
+    A node is one that the file lists or that sends a message: files list fewer than they use, and SYM lists none.
+    """
+    nodes = tuple(dict.fromkeys((*db.nodes, *(name for m in db.messages for name in m.senders))))
+    sent = _of_senders(db, rules)
+    names = [m.name for m in sent]
+    out: list[tuple[KeyPath, Problem]] = []
+    for index, name in enumerate(rules.senders):
+        if name not in nodes:
+            problem = Problem(f"no node {name!r}", expected=", ".join(nodes), nearest=nearest(name, nodes) or "")
+            out.append((("senders", index), problem))
+    for index, one in enumerate(rules.suppress):
+        if not any(one in (m.name, m.id) for m in sent):
+            shown = one if isinstance(one, str) else f"0x{one:X}"
+            problem = Problem(f"suppress: no message {shown} that is sent here", nearest=nearest(str(one), names) or "")
+            out.append((("suppress", index), problem))
     for name in rules.cycles:
         if name not in names:
-            what = f"cycles: no message {name} that is sent here"
-            problems.append(Problem(what, str(db.path), nearest=nearest(name, names) or ""))
-    if problems:
-        raise InputError(problems)
-    return [replace(m, cycle_ns=rules.cycles.get(m.name, m.cycle_ns)) for m in found]
+            problem = Problem(f"cycles: no message {name} that is sent here", nearest=nearest(name, names) or "")
+            out.append((("cycles", name), problem))
+    return out
+
+
+def check(db: Database, rules: Rules) -> None:
+    """Raises InputError for what ``params`` refuses whatever the tick and the quantities are."""
+    messages = sent_messages(db, rules)
+    _planned(messages, _suppressed(messages, rules), db, None)
 
 
 def params(
@@ -114,7 +142,7 @@ def params(
             more than fits.
     """
     messages = sent_messages(db, rules)
-    never = _suppressed(messages, rules, db)
+    never = _suppressed(messages, rules)
     by_signal = {(line.message.name, line.signal.name): line for line in quantities.transmit}
     _refuse(messages, by_signal, quantities, table)
     plans = _planned(messages, never, db, tick_ns)
@@ -191,18 +219,8 @@ def suppressions(states: Rows[RestbusState], messages: Sequence[Message], rules:
     return out
 
 
-def _suppressed(messages: Sequence[Message], rules: Rules, db: Database) -> set[str]:
-    names, problems = set(), []
-    for wanted_one in rules.suppress:
-        found = {m.name for m in messages if wanted_one in (m.name, m.id)}
-        names |= found
-        if not found:
-            shown = wanted_one if isinstance(wanted_one, str) else f"0x{wanted_one:X}"
-            close = nearest(str(wanted_one), (m.name for m in messages)) or ""
-            problems.append(Problem(f"suppress: no message {shown} that is sent here", str(db.path), nearest=close))
-    if problems:
-        raise InputError(problems)
-    return names
+def _suppressed(messages: Sequence[Message], rules: Rules) -> set[str]:
+    return {m.name for m in messages if m.name in rules.suppress or m.id in rules.suppress}
 
 
 def _refuse(messages: Sequence[Message], by_signal: Sources, quantities: Quantities, table: Table) -> None:

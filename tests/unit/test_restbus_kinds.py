@@ -340,6 +340,13 @@ def test_the_number_sent_while_a_quantity_is_unknown_fits_its_signal():
             sent(otherwise, **changes)
 
 
+def test_a_node_that_no_list_names_is_one_when_it_sends():
+    sender = Sender((message("M", signal(), senders=("Unlisted",), cycle_ms=10),), rules=restbus.Rules(("Unlisted",)))
+    assert [name for name, _ in sender.step(0)] == ["M"]
+    with pytest.raises(InputError, match=r"no node 'Unlist': expected Car, Other, Unlisted; did you mean 'Unlisted'"):
+        Sender(sender.messages, rules=restbus.Rules(("Unlist",)))
+
+
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():
     full = tuple(message(f"M{k}", signal(), id=k, cycle_ms=10) for k in range(64))
     assert len(Sender(full).step(0)) == 64
