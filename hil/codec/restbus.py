@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 Sources = Mapping[tuple[str, str], Line]
+CLASSIC = 8  # payload bytes of a frame that is not CAN FD
 
 
 class WhenHeard(StrEnum):
@@ -137,9 +138,9 @@ def params(
     """Plan every message that the nodes of ``rules`` send; without ``tick_ns`` no phases are chosen.
 
     Raises:
-        InputError: no such node, message or identifier; a send type is not understood or lacks its time; a cycle is
-            shorter than a tick of ``tick_ns``; a signal is mapped to no ``command.*`` quantity or is another node's;
-            more than fits.
+        InputError: no such node, message or identifier; a send type is not understood or lacks its time; a frame is
+            too long; a cycle is shorter than a tick of ``tick_ns``; a signal is mapped to no ``command.*`` quantity or
+            is another node's; more than fits.
     """
     messages = sent_messages(db, rules)
     never = _suppressed(messages, rules)
@@ -178,6 +179,10 @@ def _planned(messages: Sequence[Message], never: set[str], db: Database, tick_ns
             plan = plan if m.name in never else sending(m)
         except InputError as error:
             problems += [replace(problem, path=str(db.path)) for problem in error.problems]
+        if m.name not in never and not m.fd and m.length > CLASSIC:
+            what = f"{m.name}: {m.length} bytes do not go into one frame of classic CAN"
+            expected = f"at most {CLASSIC} bytes, CAN FD (VFrameFormat), or the message under restbus.suppress"
+            problems.append(Problem(what, str(db.path), expected=expected))
         for cycle_ns in {plan.period_ns, plan.fast_ns} - {0}:
             if tick_ns is not None and cycle_ns < tick_ns:
                 what = f"{m.name}: is due every {cycle_ns / 1e6:g} ms, a tick takes {tick_ns / 1e6:g} ms"

@@ -1,6 +1,7 @@
 """Send types one by one, values of every kind, pages, suppression and capacity of the rest of the bus."""
 
 import struct
+from dataclasses import replace
 
 import cantools
 import numpy as np
@@ -345,6 +346,14 @@ def test_a_node_that_no_list_names_is_one_when_it_sends():
     assert [name for name, _ in sender.step(0)] == ["M"]
     with pytest.raises(InputError, match=r"no node 'Unlist': expected Car, Other, Unlisted; did you mean 'Unlisted'"):
         Sender(sender.messages, rules=restbus.Rules(("Unlist",)))
+
+
+def test_a_message_that_needs_several_frames_of_classic_can_is_refused():
+    long = message("M", signal(), cycle_ms=10, length=20)
+    with pytest.raises(InputError, match="M: 20 bytes do not go into one frame of classic CAN"):
+        Sender((long,))
+    assert Sender((long,), rules=restbus.Rules(("Car",), ("M",))).step(0) == []
+    assert len(Sender((replace(long, fd=True),)).step(0)) == 1
 
 
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():
