@@ -326,7 +326,8 @@ def _home(signal: Signal, message: Message, turns: Sequence[dict[str, int]]) -> 
 
 def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table) -> None:
     start = _pattern(signal, signal.start_value or 0.0)
-    source.column, source.otherwise, source.inactive = -1, start, start
+    source.column, source.otherwise = -1, start
+    source.inactive = start if signal.inactive_value is None else _pattern(signal, signal.inactive_value)
     source.kind = FLOAT if signal.is_float else WIDE if signal.length == 64 and not signal.signed else WHOLE
     source.factor = source.scale = 1.0
     if line is not None:

@@ -328,6 +328,8 @@ BA_ "GenMsgDelayTime" BO_ 1 4;
 BA_ "GenMsgStartDelayTime" BO_ 1 5;
 BA_ "GenSigStartValue" SG_ 1 S 6;
 BA_ "GenSigSendType" SG_ 1 S 1;
+BA_DEF_ SG_ "GenSigInactiveValue" INT 0 255;
+BA_ "GenSigInactiveValue" SG_ 1 S 9;
 """
 
 
@@ -338,6 +340,7 @@ def test_sending_is_read_from_the_attributes_and_an_enum_may_be_written_as_text(
     assert (m.send_type, m.cycle_ns, m.fast_cycle_ns) == ("CyclicIfActive", 2_500_000, 2_000_000)
     assert (m.repetitions, m.delay_ns, m.start_delay_ns) == (3, 4_000_000, 5_000_000)
     assert (m.signals[0].start_value, m.signals[0].send_type, db.bit_rate) == (6.0, "OnWrite", 250_000)
+    assert m.signals[0].inactive_value == 9.0
     assert len(db.notes) == notes
 
 

@@ -52,6 +52,12 @@ def test_if_active_is_sent_while_a_value_differs_from_the_start_value():
     assert sender.sent_at(range(40), {4: {0: 7}, 17: {0: 8}, 21: {0: 3}}) == [4, 9, 14, 19]
 
 
+def test_the_inactive_value_of_the_file_is_the_one_at_which_nothing_is_sent():
+    sender = Sender((message("M", signal(start_value=3, inactive_value=9), send_type="IfActive", cycle_ms=5),), ONE)
+    sender.row[0] = 9
+    assert sender.sent_at(range(40), {4: {0: 3}, 17: {0: 9}}) == [4, 9, 14]
+
+
 def test_if_active_with_repetition_tells_that_it_has_ended():
     sender = one("IfActiveWithRepetition", cycle_ms=5, repetitions=2)
     assert sender.sent_at(range(40), {4: {0: 7}, 12: {0: 0}}) == [4, 9, 12, 17]
