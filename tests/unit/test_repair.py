@@ -344,6 +344,17 @@ def test_sending_is_read_from_the_attributes_and_an_enum_may_be_written_as_text(
     assert len(db.notes) == notes
 
 
+@pytest.mark.parametrize(("value", "cycle_ns"), [("2", 1_000_000_000), ('"100"', 100_000_000), ("3", 10_000_000)])
+def test_of_an_enum_of_numbers_the_number_is_taken_and_not_its_place(tmp_path, value, cycle_ns):
+    body = (
+        'BA_DEF_ BO_ "GenMsgCycleTime" ENUM "10","100","1000";\nBA_DEF_DEF_ "GenMsgCycleTime" "10";\n'
+        f'BA_ "GenMsgCycleTime" BO_ 1 {value};\n'
+    )
+    db = load(tmp_path, GOOD + body)
+    assert db.messages[0].cycle_ns == cycle_ns
+    assert len(db.notes) == (value == "3")  # no such place: left out, the default holds
+
+
 @pytest.mark.parametrize(
     "odd",
     [
