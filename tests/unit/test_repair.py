@@ -107,6 +107,8 @@ CASES = [
     ("BO_ 2 N: 8\n", "5:1: N: no sender; taken as Vector__XXX"),
     ("BO_ 2 2N: 8 A\n", "5:1: 2N: not a name; now _2N"),
     ("BU_: C A\n", "5:1: a node stands twice: found A"),
+    ('VAL_ 1 S 0 "a" 0 "b" ;\n', "5:1: M.S: the value 0 stands twice; its last text is taken"),
+    ('VAL_ 1 S 0 "a" ;\nVAL_ 1 S 1 "b" ;\n', "6:1: M.S: a second value table; the one before is left out"),
     ('VAL_ 1 S 0 "a\x01b" ;\n', "5:14: control characters; taken as blanks: found 1 of them, the first 0x01"),
 ]
 
