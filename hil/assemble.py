@@ -15,6 +15,7 @@ from hil.checks.compile import Compiled, compile_checks
 from hil.checks.spec import Uncertainty
 from hil.clocks import RealClock, VirtualClock
 from hil.codec import decode, restbus
+from hil.codec.e2e import Protection
 from hil.codec.mapping import Bus, load_bus
 from hil.errors import InputError, Problem
 from hil.faults import catalogue
@@ -53,6 +54,10 @@ class Plugged:
     def messages(self) -> dict[str, int]:
         """Identifier of every message by name."""
         return {m.name: m.id for m in self.bus.db.messages}
+
+    def protections(self) -> dict[str, Protection | None]:
+        """Protection of every message by name."""
+        return {m.name: self.bus.e2e.of(m.name) for m in self.bus.db.messages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,7 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
             errors.problems.append(loaded.document.problem(("needs", "faults", index), found, expected=expected))
     with errors.collecting():
         made = lowering.lowered(
-            loaded, case, plugged.messages(), uncertainties(plugged.model, plugged.document, loaded.table)
+            loaded, case, plugged.protections(), uncertainties(plugged.model, plugged.document, loaded.table)
         )
     with errors.collecting():
         compiled = compiled_checks(loaded, case, plugged)

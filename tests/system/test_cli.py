@@ -60,6 +60,20 @@ def test_a_file_that_is_not_there_is_named_with_the_nearest() -> None:
     assert "cell_overvoltage.yaml" in line
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("received_crc, target: BMS_Cells", "received_crc on BMS_Cells: the message has no end-to-end protection"),
+        ("frame_counter_jump, target: VEH_Request, steps: 15", "a counter from 0 to 14 does not change by 15 steps"),
+        ("frame_data_id, target: VEH_Request, data_id: 0x10F0", "data id 0x10F0 gives the same checksum as its own"),
+    ],
+)
+def test_a_fault_that_would_change_nothing_is_told_before_the_run(fault: str, words: str, tmp_path: Path) -> None:
+    line = complaint(hil("check", written(tmp_path, change=("mark: begin", f"fault: {{kind: {fault}}}"))))
+    assert "written.yaml:8:" in line
+    assert words in line
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_what_a_bench_file_says_of_the_rest_of_the_bus_is_checked_at_its_place(command: str, tmp_path: Path) -> None:
     bench, more = tmp_path / "bench.yaml", ["--out", tmp_path / "out"] if command == "run" else []
