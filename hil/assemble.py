@@ -15,6 +15,7 @@ from hil.checks.compile import Compiled, compile_checks
 from hil.checks.spec import Uncertainty
 from hil.clocks import RealClock, VirtualClock
 from hil.codec import decode, restbus
+from hil.codec.e2e import Protection
 from hil.codec.mapping import Bus, load_bus
 from hil.errors import InputError, Problem
 from hil.faults import catalogue
@@ -43,24 +44,25 @@ REQUEST = "VEH_Request"
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """A bench file with the bus it names."""
+    """A bench file with the bus it names; ``rules``: what the bench sends there in the place of real nodes."""
 
     path: Path
     model: BenchFile
     document: Document
     bus: Bus
+    rules: restbus.Rules
 
     def messages(self) -> dict[str, int]:
         """Identifier of every message by name."""
         return {m.name: m.id for m in self.bus.db.messages}
 
-    def rules(self) -> restbus.Rules:
-        """What the bench sends in the place of real nodes, as the bench file says."""
-        return restbus.Rules(**self.model.restbus.model_dump())
-
     def sent(self) -> list[str]:
-        """Names of the messages the bench sends. Raises InputError for a sender that sends none."""
-        return [m.name for m in restbus.sent_messages(self.bus.db, self.rules())]
+        """Names of the messages the bench sends."""
+        return [m.name for m in restbus.sent_messages(self.bus.db, self.rules)]
+
+    def protections(self) -> dict[str, Protection | None]:
+        """Protection of every message by name."""
+        return {m.name: self.bus.e2e.of(m.name) for m in self.bus.db.messages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,16 @@ def load_bench(path: Path | None) -> Plugged:
     """
     chosen = located(path) if path is not None else shipped("scenarios/benches/virtual.yaml")
     model, document = load_model(chosen, BenchFile)
-    return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities)))
+    wired = load_bus(resolve(document, ("quantities",), model.quantities))
+    rules = restbus.Rules(**model.restbus.model_dump())
+    wrong = restbus.misfits(wired.db, rules)
+    if wrong:
+        raise InputError(
+            document.problem(("restbus", *at), p.message, on_key=True, expected=p.expected, nearest=p.nearest)
+            for at, p in wrong
+        )
+    restbus.check(wired.db, rules)
+    return Plugged(chosen, model, document, wired, rules)
 
 
 def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:
@@ -161,7 +172,7 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
             errors.problems.append(loaded.document.problem(("needs", "faults", index), found, expected=expected))
     with errors.collecting():
         known = uncertainties(plugged.model, plugged.document, loaded.table)
-        made = lowering.lowered(loaded, case, plugged.messages(), plugged.sent(), known)
+        made = lowering.lowered(loaded, case, plugged.protections(), plugged.sent(), known)
     with errors.collecting():
         compiled = compiled_checks(loaded, case, plugged)
     errors.raise_if_any()
@@ -310,7 +321,7 @@ def _bench_half(
         "plan": plan.params(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature
         ),
-        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table, model.tick, plugged.rules()),
+        "restbus": restbus.params(wired.db, wired.quantities, wired.e2e, table, model.tick, plugged.rules),
         "safety": safety.params(
             table, model.envelope.cell_voltage, model.envelope.pack_current, model.envelope.coolant_temperature
         ),

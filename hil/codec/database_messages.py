@@ -113,6 +113,7 @@ def _signal(read: Any, info: MessageText | None) -> Signal:
         mux_ranges=mux_ranges,
         send_type=_choice(attributes, "GenSigSendType"),
         start_value=_finite(start_value),
+        inactive_value=_finite(attributes.get("GenSigInactiveValue")),
     )
 
 

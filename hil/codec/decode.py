@@ -10,7 +10,7 @@ from hil.codec import e2e, layout
 from hil.codec.decode_step import COMBINES, SCAN_GROUPS, CodecParams, CodecState, Target, decode
 from hil.codec.mapping import E2e, Line, Quantities
 from hil.codec.nouns import Database, Message, Signal
-from hil.codec.plan import kind_of, stripped
+from hil.codec.plan import folded, kind_of, stripped
 from hil.errors import InputError, Problem, nearest
 from hil.image import SWITCHED, Quantity, Table, bind
 from hil.kernel import Rows, view, zeros
@@ -88,8 +88,10 @@ def misread(line: Line, quantity: Quantity) -> list[str]:
     """What is wrong between a signal and the quantity it becomes."""
     name = f"{line.message.name}.{line.signal.name}"
     texts = []
-    if line.unknown is not None and not line.signal.raw_range[0] <= line.unknown <= line.signal.raw_range[1]:
-        texts.append(f"{name}: unknown {line.unknown} does not fit the signal")
+    low, high = line.signal.raw_range
+    for key, raw in (("unknown", line.unknown), ("otherwise", line.otherwise)):
+        if raw is not None and not low <= raw <= high:
+            texts.append(f"{name}: {key} {raw} does not fit the signal, whose raw numbers are {low} to {high}")
     labels = {raw: text for raw, text in line.signal.labels if raw != line.unknown}
     if quantity.labels and labels and labels != dict(enumerate(quantity.labels)):
         texts.append(f"{name}: value table {labels} differs from the labels of {quantity.name} {quantity.labels}")
@@ -114,7 +116,7 @@ def _fill_target(target: Target, line: Line, table: Table, in_scan: bool) -> Non
     target.kind = kind_of(line.signal)
     target.scale, target.shift = line.scale, line.offset
     target.has_unknown = int(line.unknown is not None)
-    target.unknown = line.unknown or 0
+    target.unknown = folded(line.unknown or 0)
 
 
 def _fill_scan(

@@ -13,7 +13,8 @@ class Signal:
     ``start`` follows ``hil.codec.bits``. A float signal's raw number is its bit pattern. ``exact``: the factor is a
     whole number and multiplied as such. ``labels`` is the value table as (raw number, text).
     ``mux_signal`` is the name of the multiplexer that brings it, "" = it is always there; ``mux_ranges`` are that
-    multiplexer's raw values, each pair inclusive. ``start_value`` is the raw number sent before anything else is known.
+    multiplexer's raw values, each pair inclusive. ``start_value`` is the raw number sent before anything else is known,
+    ``inactive_value`` the one at which a signal sent while active is not.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Signal:
     mux_ranges: tuple[tuple[int, int], ...]
     send_type: str
     start_value: float | None
+    inactive_value: float | None = None
 
     def brought_by(self, value: int) -> bool:
         """True when this value of its multiplexer brings it."""
@@ -43,7 +45,7 @@ class Signal:
     @property
     def raw_range(self) -> tuple[int, int]:
         """Smallest and greatest raw number that fits."""
-        if self.signed:
+        if self.signed and not self.is_float:
             return -(1 << (self.length - 1)), (1 << (self.length - 1)) - 1
         return 0, (1 << self.length) - 1
 

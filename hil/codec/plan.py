@@ -209,7 +209,7 @@ class _Draft:
             below = children.pop(selector.name, {})
             numbers: dict[int, tuple[tuple[int, int], ...]] = {}
             for ranges, signals in below.items():
-                numbers[len(self.group_mux)] = _readable(selector, ranges)
+                numbers[len(self.group_mux)] = readable(selector, ranges)
                 self._group(index, at, signals)
             self._edges(numbers)
             at += 1
@@ -240,7 +240,12 @@ class _Draft:
         self.edge0.append(len(self.edges))
 
 
-def _readable(selector: Signal, ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+def folded(raw: int) -> int:
+    """An unsigned number of 64 bits as the int64 of the same bits."""
+    return raw - (1 << 64) if raw >= 1 << 63 else raw
+
+
+def readable(selector: Signal, ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     """The part of the ranges that the multiplexer can read, as int64: 64 bits without a sign count on from below zero."""
     least, most = selector.raw_range
     out = []
@@ -248,7 +253,7 @@ def _readable(selector: Signal, ranges: tuple[tuple[int, int], ...]) -> tuple[tu
         if low < 1 << 63 and low <= high:
             out.append((low, min(high, (1 << 63) - 1)))
         if high >= 1 << 63 and low <= high:
-            out.append((max(low, 1 << 63) - (1 << 64), high - (1 << 64)))
+            out.append((folded(max(low, 1 << 63)), folded(high)))
     return tuple(out)
 
 

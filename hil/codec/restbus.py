@@ -15,6 +15,7 @@ from hil.codec.decode import misread, wanted
 from hil.codec.encode import limits
 from hil.codec.mapping import E2e, Line, Quantities
 from hil.codec.nouns import Database, Message, Signal
+from hil.codec.plan import folded, readable
 from hil.codec.restbus_step import (
     FLOAT,
     RANGES,
@@ -32,6 +33,7 @@ from hil.codec.restbus_step import (
 )
 from hil.codec.sending import NOTHING, Cycle, Send, Sending, load_of, pages, phases, sending
 from hil.errors import InputError, Problem, nearest
+from hil.files import KeyPath
 from hil.image import Quantity, Table
 from hil.kernel import Rows, view, zeros
 
@@ -41,8 +43,10 @@ __all__ = [
     "Rules",
     "WhenHeard",
     "ask",
+    "check",
     "hear",
     "limits",
+    "misfits",
     "params",
     "phases_of",
     "sent_messages",
@@ -52,6 +56,7 @@ __all__ = [
 ]
 
 Sources = Mapping[tuple[str, str], Line]
+CLASSIC = 8  # payload bytes of a frame that is not CAN FD
 
 
 class WhenHeard(StrEnum):
@@ -81,22 +86,47 @@ def sent_messages(db: Database, rules: Rules = Rules()) -> list[Message]:
     """The messages the nodes of ``rules`` send, with their cycles, in the order that is their number.
 
     Raises:
-        InputError: no such node; a cycle for a message that is not sent.
+        InputError: ``misfits`` finds any.
     """
-    problems = [
-        Problem(f"no node {name!r}", str(db.path), expected=", ".join(db.nodes), nearest=nearest(name, db.nodes) or "")
-        for name in rules.senders
-        if name not in db.nodes
-    ]
-    found = [m for m in db.messages if set(m.senders) & set(rules.senders)]
-    names = [m.name for m in found]
+    wrong = misfits(db, rules)
+    if wrong:
+        raise InputError(replace(problem, path=str(db.path)) for _, problem in wrong)
+    return [replace(m, cycle_ns=rules.cycles.get(m.name, m.cycle_ns)) for m in _of_senders(db, rules)]
+
+
+def _of_senders(db: Database, rules: Rules) -> list[Message]:
+    return [m for m in db.messages if set(m.senders) & set(rules.senders)]
+
+
+def misfits(db: Database, rules: Rules) -> list[tuple[KeyPath, Problem]]:
+    """What the rules name and the database does not have, with its place among the rules.
+
+    A node is one that the file lists or that sends a message: files list fewer than they use, and SYM lists none.
+    """
+    nodes = tuple(dict.fromkeys((*db.nodes, *(name for m in db.messages for name in m.senders))))
+    sent = _of_senders(db, rules)
+    names = [m.name for m in sent]
+    out: list[tuple[KeyPath, Problem]] = []
+    for index, name in enumerate(rules.senders):
+        if name not in nodes:
+            problem = Problem(f"no node {name!r}", expected=", ".join(nodes), nearest=nearest(name, nodes) or "")
+            out.append((("senders", index), problem))
+    for index, one in enumerate(rules.suppress):
+        if not any(one in (m.name, m.id) for m in sent):
+            shown = one if isinstance(one, str) else f"0x{one:X}"
+            problem = Problem(f"suppress: no message {shown} that is sent here", nearest=nearest(str(one), names) or "")
+            out.append((("suppress", index), problem))
     for name in rules.cycles:
         if name not in names:
-            what = f"cycles: no message {name} that is sent here"
-            problems.append(Problem(what, str(db.path), nearest=nearest(name, names) or ""))
-    if problems:
-        raise InputError(problems)
-    return [replace(m, cycle_ns=rules.cycles.get(m.name, m.cycle_ns)) for m in found]
+            problem = Problem(f"cycles: no message {name} that is sent here", nearest=nearest(name, names) or "")
+            out.append((("cycles", name), problem))
+    return out
+
+
+def check(db: Database, rules: Rules) -> None:
+    """Raises InputError for what ``params`` refuses whatever the tick and the quantities are."""
+    messages = sent_messages(db, rules)
+    _planned(messages, _suppressed(messages, rules), db, None)
 
 
 def params(
@@ -110,12 +140,12 @@ def params(
     """Plan every message that the nodes of ``rules`` send; without ``tick_ns`` no phases are chosen.
 
     Raises:
-        InputError: no such node, message or identifier; a send type is not understood or lacks its time; a cycle is
-            shorter than a tick of ``tick_ns``; a signal is mapped to no ``command.*`` quantity or is another node's;
-            more than fits.
+        InputError: no such node, message or identifier; a send type is not understood or lacks its time; a frame is
+            too long; a cycle is shorter than a tick of ``tick_ns``; a signal is mapped to no ``command.*`` quantity or
+            is another node's; more than fits.
     """
     messages = sent_messages(db, rules)
-    never = _suppressed(messages, rules, db)
+    never = _suppressed(messages, rules)
     by_signal = {(line.message.name, line.signal.name): line for line in quantities.transmit}
     _refuse(messages, by_signal, quantities, table)
     plans = _planned(messages, never, db, tick_ns)
@@ -151,6 +181,10 @@ def _planned(messages: Sequence[Message], never: set[str], db: Database, tick_ns
             plan = plan if m.name in never else sending(m)
         except InputError as error:
             problems += [replace(problem, path=str(db.path)) for problem in error.problems]
+        if m.name not in never and not m.fd and m.length > CLASSIC:
+            what = f"{m.name}: {m.length} bytes do not go into one frame of classic CAN"
+            expected = f"at most {CLASSIC} bytes, CAN FD (VFrameFormat), or the message under restbus.suppress"
+            problems.append(Problem(what, str(db.path), expected=expected))
         for cycle_ns in {plan.period_ns, plan.fast_ns} - {0}:
             if tick_ns is not None and cycle_ns < tick_ns:
                 what = f"{m.name}: is due every {cycle_ns / 1e6:g} ms, a tick takes {tick_ns / 1e6:g} ms"
@@ -192,18 +226,8 @@ def suppressions(states: Rows[RestbusState], messages: Sequence[Message], rules:
     return out
 
 
-def _suppressed(messages: Sequence[Message], rules: Rules, db: Database) -> set[str]:
-    names, problems = set(), []
-    for wanted_one in rules.suppress:
-        found = {m.name for m in messages if wanted_one in (m.name, m.id)}
-        names |= found
-        if not found:
-            shown = wanted_one if isinstance(wanted_one, str) else f"0x{wanted_one:X}"
-            close = nearest(str(wanted_one), (m.name for m in messages)) or ""
-            problems.append(Problem(f"suppress: no message {shown} that is sent here", str(db.path), nearest=close))
-    if problems:
-        raise InputError(problems)
-    return names
+def _suppressed(messages: Sequence[Message], rules: Rules) -> set[str]:
+    return {m.name for m in messages if m.name in rules.suppress or m.id in rules.suppress}
 
 
 def _refuse(messages: Sequence[Message], by_signal: Sources, quantities: Quantities, table: Table) -> None:
@@ -269,7 +293,7 @@ def _fill_signals(
     rule.page_first = at.take("turns", len(turns) * len(turning))
     for number, page in enumerate(turns):
         for place, name in enumerate(turning):
-            record.page_value[rule.page_first + number * len(turning) + place] = page.get(name, 0)
+            record.page_value[rule.page_first + number * len(turning) + place] = folded(page.get(name, 0))
     places = {s.name: rule.first + i for i, s in enumerate(signals)}
     for signal in signals:
         source = record.source[places[signal.name]]
@@ -280,9 +304,11 @@ def _fill_signals(
             source.send = int(plan.signals.get(signal.name, NOTHING))
         source.above = -1
         if signal.mux_signal:
-            source.above, source.range_count = places[signal.mux_signal], len(signal.mux_ranges)
-            source.range_first = at.take("ranges", len(signal.mux_ranges))
-            for k, (low, high) in enumerate(signal.mux_ranges, source.range_first):
+            above = places[signal.mux_signal]
+            ranges = readable(signals[above - rule.first], signal.mux_ranges)
+            source.above, source.range_count = above, len(ranges)
+            source.range_first = at.take("ranges", len(ranges))
+            for k, (low, high) in enumerate(ranges, source.range_first):
                 record.range_low[k], record.range_high[k] = low, high
 
 
@@ -302,7 +328,8 @@ def _home(signal: Signal, message: Message, turns: Sequence[dict[str, int]]) -> 
 
 def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table) -> None:
     start = _pattern(signal, signal.start_value or 0.0)
-    source.column, source.otherwise, source.inactive = -1, start, start
+    source.column, source.otherwise = -1, start
+    source.inactive = start if signal.inactive_value is None else _pattern(signal, signal.inactive_value)
     source.kind = FLOAT if signal.is_float else WIDE if signal.length == 64 and not signal.signed else WHOLE
     source.factor = source.scale = 1.0
     if line is not None:
@@ -312,13 +339,13 @@ def _fill_source(source: Source, line: Line | None, signal: Signal, table: Table
         source.column = quantity.start + (line.index or 0)
         source.factor, source.offset = signal.factor, signal.offset
         source.scale, source.shift = line.scale, line.offset
-        source.otherwise = line.otherwise
+        source.otherwise = folded(line.otherwise)
         if signal.is_float:
             source.low, source.high = _float_limits(signal)
         else:
             low, high = limits(signal)
             source.low, source.high = low, high
-            source.lowest, source.highest = _folded(low), _folded(high)
+            source.lowest, source.highest = folded(low), folded(high)
     source.start = start if signal.start_value is not None else source.otherwise
 
 
@@ -329,12 +356,7 @@ def _pattern(signal: Signal, raw: float) -> int:
         value, as_int = kinds[signal.length]
         return int(np.array([raw], value).view(as_int)[0])
     low, high = signal.raw_range
-    return _folded(min(max(int(raw), low), high))
-
-
-def _folded(raw: int) -> int:
-    """An unsigned number of 64 bits as the int64 of the same bits."""
-    return raw - (1 << 64) if raw >= 1 << 63 else raw
+    return folded(min(max(int(raw), low), high))
 
 
 def _float_limits(signal: Signal) -> tuple[float, float]:

@@ -293,7 +293,7 @@ def _turn(selector: Signal, message: Message, driven: frozenset[str], path: tupl
         return _pages_below(selector.name, message, driven, path)
     below = [s for s in message.signals if s.mux_signal == selector.name]
     out: list[dict[str, int]] = []
-    for value in _values(below):
+    for value in _values(selector, below):
         inner = [_turn(s, message, driven, path) for s in below if s.selector and s.brought_by(value)]
         out += [{selector.name: value, **page} for page in _together(inner)]
     return out
@@ -306,12 +306,12 @@ def _together(turns: Sequence[list[dict[str, int]]]) -> list[dict[str, int]]:
     return [{k: v for turn in turns for k, v in turn[i % len(turn)].items()} for i in range(length)]
 
 
-def _values(below: Sequence[Signal]) -> list[int]:
-    """One value for each set of signals that comes together."""
+def _values(selector: Signal, below: Sequence[Signal]) -> list[int]:
+    """One value for each set of signals that comes together, of those that the multiplexer can have."""
     seen: dict[tuple[str, ...], int] = {}
-    for value in sorted(
-        {low for s in below for low, _ in s.mux_ranges} | {h + 1 for s in below for _, h in s.mux_ranges}
-    ):
+    least, most = selector.raw_range
+    cuts = {max(low, least) for s in below for low, _ in s.mux_ranges} | {h + 1 for s in below for _, h in s.mux_ranges}
+    for value in sorted(cut for cut in cuts if least <= cut <= most):
         brought = tuple(s.name for s in below if s.brought_by(value))
         if brought:
             seen.setdefault(brought, value)

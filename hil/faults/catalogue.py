@@ -1,13 +1,14 @@
 """The fault catalogue: every kind by name, where it acts, what it targets, and how it becomes rows of the fault tables."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hil.codec.e2e import Protection, fill_table
+from hil.codec.e2e.corrupt import Corruption, is_idle
 from hil.codec.e2e.crc import Algorithm
 from hil.errors import InputError, Problem, nearest
 from hil.faults.points import ROWS, ColumnKind, FaultParams, FaultState, FrameKind, Point
@@ -225,7 +226,7 @@ def params(
     """Lower faults to rows. ``messages`` maps a message name to its identifier; specs were checked by the loader.
 
     Raises:
-        InputError: a fault of the protection on a message that has none, or none of the kind (no counter, no data id).
+        InputError: a fault of the protection that would change nothing (``lacks``).
         ValueError: more faults than the tables hold, or a target that the loader should have refused.
     """
     made = zeros(FaultParams)
@@ -241,7 +242,7 @@ def params(
         if kind.frame is not None:
             identifier = messages[spec.target]
             line = protections[protected[identifier]] if identifier in protected else None
-            missing = lacks(kind, line)
+            missing = lacks(kind, line, spec.arguments)
             if missing:
                 raise InputError(f"fault {kind.name} on {spec.target}: {missing}")
             values: dict[str, Any] = {
@@ -260,8 +261,8 @@ def params(
     return made
 
 
-def lacks(kind: Kind, line: Protection | None) -> str:
-    """What a message's protection lacks for a kind of fault, in words; "" = nothing."""
+def lacks(kind: Kind, line: Protection | None, arguments: Mapping[str, float]) -> str:
+    """Why a fault of the protection would change nothing of a message, in words; "" = it does."""
     if kind.frame not in OF_PROTECTION:
         return ""
     if line is None:
@@ -272,6 +273,10 @@ def lacks(kind: Kind, line: Protection | None) -> str:
         return "its protection has no data id"
     if kind.frame in (FrameKind.FREEZE_COUNTER, FrameKind.JUMP_COUNTER) and line.counter_length == 0:
         return "its protection has no counter"
+    if kind.frame is FrameKind.JUMP_COUNTER and is_idle(line, Corruption.JUMP, int(arguments["steps"])):
+        return f"a counter from 0 to {line.counter_max} does not change by {int(arguments['steps'])} steps"
+    if kind.frame is FrameKind.WRONG_DATA_ID and is_idle(line, Corruption.DATA_ID, int(arguments["data_id"])):
+        return f"data id 0x{int(arguments['data_id']):X} gives the same checksum as its own"
     return ""
 
 

@@ -12,6 +12,7 @@ from hil.checks.compile import append
 from hil.checks.names import Scope
 from hil.checks.program import Program
 from hil.checks.spec import CheckSpec, Source, Uncertainty, Where
+from hil.codec.e2e import Protection
 from hil.errors import InputError, Problem, nearest
 from hil.faults import catalogue
 from hil.files import Document, KeyPath, resolve
@@ -45,7 +46,7 @@ class _Work:
 
     loaded: Loaded
     case: Case
-    messages: Mapping[str, int]
+    messages: Mapping[str, Protection | None]
     sent: Sequence[str]
     params: Any
     program: Rows[Program]
@@ -74,11 +75,11 @@ class _Work:
 def lowered(
     loaded: Loaded,
     case: Case,
-    messages: Mapping[str, int],
+    messages: Mapping[str, Protection | None],
     sent: Sequence[str],
     uncertainties: Mapping[str, Uncertainty],
 ) -> Lowered:
-    """Lower one case. ``messages`` maps the names of the bus's messages to identifiers, ``sent`` are those of the bench.
+    """Lower one case. ``messages`` has the bus's messages, each with its protection; ``sent`` are those of the bench.
 
     Raises:
         InputError: every problem of this case, with its place.
@@ -310,6 +311,9 @@ def _fault(work: _Work, t_ns: int, fault: Fault, at: KeyPath) -> None:
             close = nearest(target, work.messages) or ""
             found = Problem("no such message", expected="a message of the DBC", found=target, nearest=close)
             raise work.problem((*at, "target"), found)
+        missing = catalogue.lacks(kind, work.messages[target], arguments)
+        if missing:
+            raise work.problem((*at, "kind"), Problem(f"{kind.name} on {target}: {missing}"))
     else:
         place = catalogue.columns_of(kind, target, work.loaded.table)
         if isinstance(place, Problem):

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from restbus_rig import MS, WORDS, Oracle, Sender, message, raw_of, signal
 
@@ -183,6 +183,7 @@ def test_a_turn_brings_every_signal_that_can_come_and_frames_carry_what_their_mu
 
 
 @settings(max_examples=60)
+@example([(0, 0)], restbus.WhenHeard.RESUME)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=6), st.sampled_from(list(restbus.WhenHeard)))
 def test_a_message_is_silent_exactly_while_its_rule_says(heard, when_heard):
     messages = tuple(message(f"M{k}", signal(), id=0x10 * k, cycle_ms=5) for k in range(3))

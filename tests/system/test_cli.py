@@ -62,6 +62,38 @@ def test_a_file_that_is_not_there_is_named_with_the_nearest() -> None:
     assert "cell_overvoltage.yaml" in line
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("received_crc, target: BMS_Cells", "received_crc on BMS_Cells: the message has no end-to-end protection"),
+        ("frame_counter_jump, target: VEH_Request, steps: 15", "a counter from 0 to 14 does not change by 15 steps"),
+        ("frame_data_id, target: VEH_Request, data_id: 0x10F0", "data id 0x10F0 gives the same checksum as its own"),
+    ],
+)
+def test_a_fault_that_would_change_nothing_is_told_before_the_run(fault: str, words: str, tmp_path: Path) -> None:
+    line = complaint(hil("check", written(tmp_path, change=("mark: begin", f"fault: {{kind: {fault}}}"))))
+    assert "written.yaml:8:" in line
+    assert words in line
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_a_bench_file_says_of_the_rest_of_the_bus_is_checked_at_its_place(command: str, tmp_path: Path) -> None:
+    bench, more = tmp_path / "bench.yaml", ["--out", tmp_path / "out"] if command == "run" else []
+    text = (ROOT / "scenarios" / "benches" / "virtual.yaml").read_text().replace("../../dbc", str(ROOT / "dbc"))
+    at = text.count("\n") + 1
+    bench.write_text(
+        f"{text}restbus:\n  senders: [Bench, BMSS]\n  suppress: [VEH_Reqest, 0x3E8]\n  cycles: {{Speed: 20 ms}}\n"
+    )
+    done = hil(command, written(tmp_path), "--bench", bench, *more)
+    assert done.returncode == 2
+    assert [line.removeprefix("hil: ") for line in done.stderr.splitlines()] == [
+        f"{bench}:{at + 1}:20: no node 'BMSS': expected Bench, BMS; did you mean 'BMS'?",
+        f"{bench}:{at + 2}:14: suppress: no message VEH_Reqest that is sent here; did you mean 'VEH_Request'?",
+        f"{bench}:{at + 2}:26: suppress: no message 0x3E8 that is sent here",
+        f"{bench}:{at + 3}:12: cycles: no message Speed that is sent here",
+    ]
+
+
 def test_an_unknown_defect_is_named_with_the_nearest(tmp_path: Path) -> None:
     line = complaint(hil("run", written(tmp_path), "--out", tmp_path / "out", "--defect", "ov_never_trip"))
     assert "ov_never_trip" in line

@@ -142,6 +142,22 @@ def test_a_command_outside_the_envelope_ends_the_run_as_an_error_of_the_bench(tm
     assert outcome.exit_code is ExitCode.BENCH
 
 
+def test_the_bench_stops_sending_what_it_hears_the_bms_send(tmp_path: Path) -> None:
+    bench = bench_with(tmp_path, "{senders: [Bench, BMS]}")
+    # the preparation takes longer than the slowest cycle of the BMS, a second
+    path = written(tmp_path, "always: restbus.suppressed == 10 and restbus.heard > 10")
+    outcome = ran(path, tmp_path / "out", bench=bench)
+    assert statuses(outcome) == [("A-1", "PASS")]
+
+
+def bench_with(folder: Path, restbus: str) -> Path:
+    """The virtual bench with another ``restbus``."""
+    text = (ROOT / "scenarios" / "benches" / "virtual.yaml").read_text().replace("../../dbc", str(ROOT / "dbc"))
+    path = folder / "bench.yaml"
+    path.write_text(f"{text}restbus: {restbus}\n")
+    return path
+
+
 def test_real_and_virtual_time_give_the_same_verdicts(tmp_path: Path) -> None:
     path = scenario("vehicle_message_lost")
     virtual = ran(path, tmp_path / "virtual")

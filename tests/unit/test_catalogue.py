@@ -130,6 +130,25 @@ def test_nothing_has_begun_at_the_start() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("frame_counter_jump", {"steps": 0.0}, "a counter from 0 to 14 does not change by 0 steps"),
+        ("received_counter_jump", {"steps": -30.0}, "does not change by -30 steps"),
+        ("frame_data_id", {"data_id": 1.0}, "data id 0x1 gives the same checksum as its own"),
+        (
+            "frame_data_id",
+            {"data_id": 65537.0},
+            "gives the same checksum as its own",
+        ),  # the profile takes 16 bits of it
+    ],
+)
+def test_a_fault_that_would_change_no_frame_is_refused(name: str, arguments: dict[str, float], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        lowered(Spec(name, "VEH_Request", 1, 0, -1, arguments))
+    lowered(Spec(name, "VEH_Request", 1, 0, -1, {key: value + 1 for key, value in arguments.items()}))
+
+
+@pytest.mark.parametrize(
     ("name", "target", "words"),
     [
         ("frame_crc", "BMS_Soc", "no end-to-end protection"),

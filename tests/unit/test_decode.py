@@ -1,6 +1,7 @@
 """Received frames become reported quantities: values, times, refusals and the scan vector."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import cantools
@@ -184,6 +185,33 @@ def test_a_value_that_is_not_available_becomes_unknown_and_that_is_a_change():
     assert np.isnan(r["reported.cell_voltage_min"])
     assert r.t("reported.cell_voltage_min") == pytest.approx(0.02)
     assert r.t("reported.cell_voltage_max") == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "changes", "read"),
+    [
+        ((1 << 64) - 1, {}, [False, True]),
+        ((1 << 64) - 2, {}, [False, False]),
+        (-1, {"signed": True}, [False, True]),
+        ((1 << 64) - 1, {"is_float": True, "signed": True}, [False, True]),  # the bit pattern of a NaN
+    ],
+)
+def test_the_number_for_unknown_may_be_any_of_64_bits(unknown, changes, read):
+    bus = bench_bus()
+    pack, state = bus.db.pair("BMS_Pack.PackVoltage")
+    wide = replace(
+        state, name="W", start=0, length=64, big=False, factor=1.0, offset=0.0, **{"signed": False, **changes}
+    )
+    only = replace(pack, signals=(wide,), length=8)
+    line = mapping.Line(only, wide, "reported.pack_voltage", None, 1.0, 0.0, unknown, 0, ())
+    quantities = replace(bus.quantities, file=mapping.QuantityFile(dbc="", e2e=""), receive=(line,), scan=())
+    plain = replace(bus, db=replace(bus.db, messages=(only,)), quantities=quantities, e2e=mapping.E2e(None, ()))
+    receiver = Receiver(bus=plain)
+    found = []
+    for data in (bytes(8), b"\xff" * 8):
+        receiver.tick((1, (pack.id, data)))
+        found.append(bool(np.isnan(receiver["reported.pack_voltage"])))
+    assert found == read
 
 
 def test_temperatures_arrive_group_by_group():

@@ -7,6 +7,7 @@ from e2e import p01
 from hil.codec import e2e
 from hil.codec.e2e import E2eState, E2eStatus, Protection
 from hil.codec.mapping import load_bus
+from hil.errors import InputError
 from hil.kernel import view, zeros
 from hil.tick import Frame, FrameBits
 
@@ -117,7 +118,7 @@ def test_a_table_finds_a_frame_by_identifier_and_kind():
 
 
 def test_more_protected_messages_than_a_table_holds_are_refused():
-    with pytest.raises(ValueError, match="holds 256"):
+    with pytest.raises(InputError, match="holds 256"):
         e2e.table([LINE] * 257)
 
 

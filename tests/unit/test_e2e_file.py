@@ -162,6 +162,14 @@ def test_only_the_covered_bytes_count(tmp_path):
             "the checksum covers bytes 3 to 9 of a message of 8",
         ),
         (
+            "messages:\n  Guarded: {profile: sae-j1850, crc: Crc, covers: [3, 3]}\n",
+            "the checksum covers bytes 3 to 3 of a message of 8",
+        ),
+        (
+            "messages:\n  Guarded: {profile: counter-only}\n",
+            "2:3: Guarded: neither a checksum nor a counter: nothing is protected",
+        ),
+        (
             "messages:\n  Guarded: {profile: autosar-p04, data_id: 1}\n",
             "the checksum lies outside the message of 8 bytes",
         ),

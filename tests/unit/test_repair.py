@@ -6,6 +6,7 @@ import pytest
 
 from hil.codec import database
 from hil.codec.nouns import Database
+from hil.codec.plan import compile_plan
 from hil.errors import InputError
 
 HEAD = 'VERSION ""\nBU_: A B\n'
@@ -106,6 +107,8 @@ CASES = [
     ("BO_ 2 N: 8\n", "5:1: N: no sender; taken as Vector__XXX"),
     ("BO_ 2 2N: 8 A\n", "5:1: 2N: not a name; now _2N"),
     ("BU_: C A\n", "5:1: a node stands twice: found A"),
+    ('VAL_ 1 S 0 "a" 0 "b" ;\n', "5:1: M.S: the value 0 stands twice; its last text is taken"),
+    ('VAL_ 1 S 0 "a" ;\nVAL_ 1 S 1 "b" ;\n', "6:1: M.S: a second value table; the one before is left out"),
     ('VAL_ 1 S 0 "a\x01b" ;\n', "5:14: control characters; taken as blanks: found 1 of them, the first 0x01"),
 ]
 
@@ -168,6 +171,35 @@ def test_a_message_without_bit_31_keeps_its_tables_and_so_does_a_table_with_the_
     assert (message.id, message.extended) == (2048, True)
     assert (message.signals[0].labels, message.signals[0].comment) == (((1, "on"),), "c")
     assert [n.line for n in db.notes] == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("sign", "values", "note"),
+    [
+        ("+", "16-300", "expected 0 to 15, found 16-300"),
+        ("-", "8-15", "expected -8 to 7, found 8-15"),
+        ("+", "15-99999999999999999999", ""),
+    ],
+)
+def test_a_value_that_the_multiplexer_never_has_is_told(tmp_path, sign, values, note):
+    signals = f' SG_ X M : 0|4@1{sign} (1,0) [0|0] "" B\n SG_ P m9 : 8|8@1+ (1,0) [0|0] "" B\n'
+    db = load(
+        tmp_path, f"BO_ 1 M: 8 A\n{signals}SG_MUL_VAL_ 1 P X {values};\n".replace("m9", f"m{values.split('-')[0]}")
+    )
+    assert told(db) == ([f"5:2: M.P: no frame brings it, X never has that value: {note}"] if note else [])
+
+
+def test_what_hangs_on_a_multiplexer_that_no_frame_holds_is_always_there(tmp_path):
+    body = (
+        'BO_ 1 M: 64 A\n SG_ X M : 504|16@1+ (1,0) [0|0] "" B\n SG_ P m1 : 8|8@1+ (1,0) [0|0] "" B\n'
+        ' SG_ Q : 16|8@1+ (1,0) [0|0] "" B\n'
+    )
+    db = load(tmp_path, body)
+    assert told(db) == [
+        "4:2: M.X: left out, no frame is that long: found start 504, 16 bits",
+        "5:2: M.P: its multiplexer X is left out; it is always there",
+    ]
+    assert [entry.signal.name for entry in compile_plan(db.messages).listed] == ["P", "Q"]
 
 
 def test_huge_multiplexer_ranges_stay_ranges(tmp_path):
@@ -298,6 +330,8 @@ BA_ "GenMsgDelayTime" BO_ 1 4;
 BA_ "GenMsgStartDelayTime" BO_ 1 5;
 BA_ "GenSigStartValue" SG_ 1 S 6;
 BA_ "GenSigSendType" SG_ 1 S 1;
+BA_DEF_ SG_ "GenSigInactiveValue" INT 0 255;
+BA_ "GenSigInactiveValue" SG_ 1 S 9;
 """
 
 
@@ -308,7 +342,19 @@ def test_sending_is_read_from_the_attributes_and_an_enum_may_be_written_as_text(
     assert (m.send_type, m.cycle_ns, m.fast_cycle_ns) == ("CyclicIfActive", 2_500_000, 2_000_000)
     assert (m.repetitions, m.delay_ns, m.start_delay_ns) == (3, 4_000_000, 5_000_000)
     assert (m.signals[0].start_value, m.signals[0].send_type, db.bit_rate) == (6.0, "OnWrite", 250_000)
+    assert m.signals[0].inactive_value == 9.0
     assert len(db.notes) == notes
+
+
+@pytest.mark.parametrize(("value", "cycle_ns"), [("2", 1_000_000_000), ('"100"', 100_000_000), ("3", 10_000_000)])
+def test_of_an_enum_of_numbers_the_number_is_taken_and_not_its_place(tmp_path, value, cycle_ns):
+    body = (
+        'BA_DEF_ BO_ "GenMsgCycleTime" ENUM "10","100","1000";\nBA_DEF_DEF_ "GenMsgCycleTime" "10";\n'
+        f'BA_ "GenMsgCycleTime" BO_ 1 {value};\n'
+    )
+    db = load(tmp_path, GOOD + body)
+    assert db.messages[0].cycle_ns == cycle_ns
+    assert len(db.notes) == (value == "3")  # no such place: left out, the default holds
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_a_sym_may_write_a_multiplexer_value_that_begins_with_a_letter(tmp_path:
     assert db.notes == ()
 
 
+def test_a_multiplexer_value_of_hundreds_of_digits_is_told_in_short(tmp_path: Path) -> None:
+    db = load(tmp_path, "bus.sym", SYM.replace("FDh", "9" * 300 + "h"))
+    (note,) = db.notes
+    assert note.message == "Status.Current: no frame brings it, First never has that value"
+    assert len(note.found) <= 60
+
+
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [

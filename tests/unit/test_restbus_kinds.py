@@ -1,6 +1,7 @@
 """Send types one by one, values of every kind, pages, suppression and capacity of the rest of the bus."""
 
 import struct
+from dataclasses import replace
 
 import cantools
 import numpy as np
@@ -49,6 +50,12 @@ def test_if_active_is_sent_while_a_value_differs_from_the_start_value():
     sender = one("IfActive", cycle_ms=5, start=3)
     sender.row[0] = 3
     assert sender.sent_at(range(40), {4: {0: 7}, 17: {0: 8}, 21: {0: 3}}) == [4, 9, 14, 19]
+
+
+def test_the_inactive_value_of_the_file_is_the_one_at_which_nothing_is_sent():
+    sender = Sender((message("M", signal(start_value=3, inactive_value=9), send_type="IfActive", cycle_ms=5),), ONE)
+    sender.row[0] = 9
+    assert sender.sent_at(range(40), {4: {0: 3}, 17: {0: 9}}) == [4, 9, 14]
 
 
 def test_if_active_with_repetition_tells_that_it_has_ended():
@@ -293,6 +300,66 @@ def test_a_resumed_message_is_on_its_old_grid_and_is_sent_by_changes_too():
     sender = Sender(messages, ONE, rules)
     sender.hear((0x55, 0, OTHER), t_ms=5)
     assert sender.sent_at(range(5, 80), {20: {0: 1}, 47: {0: 2}}) == [40, 47, 50, 60, 70]
+
+
+@pytest.mark.parametrize(
+    ("length", "signed", "last", "turn"),
+    [
+        (8, False, (9, 10**19), [1, 9]),  # a range that goes on beyond what the multiplexer can have
+        (4, False, (300, 300), [1]),  # one that it never has
+        (64, False, ((1 << 63) + 5, (1 << 64) - 1), [1, (1 << 63) + 5]),
+        (64, True, (-5, -5), [(1 << 64) - 5, 1]),
+    ],
+)
+def test_a_multiplexer_takes_the_turns_that_its_bits_can_have(length, signed, last, turn):
+    signals = (
+        signal("X", selector=True, length=length, signed=signed),
+        signal("P", start=64, mux_signal="X", mux_ranges=((1, 1),), start_value=7),
+        signal("Q", start=64, mux_signal="X", mux_ranges=(last,), start_value=8),
+    )
+    sender = Sender((message("M", *signals, length=16, fd=True, cycle_ms=10),))
+    sent = [sender.step(10 * k)[0][1] for k in range(4)]
+    assert [int.from_bytes(payload[:8], "little") for payload in sent] == (turn * 4)[:4]
+    brought = {1: 7}
+    assert [payload[8] for payload in sent] == [brought.get(value, 8) for value in (turn * 4)[:4]]
+
+
+def test_a_driven_multiplexer_of_64_bits_brings_what_stands_above_the_middle():
+    signals = (
+        signal("X", selector=True, length=64),
+        signal("Q", start=64, mux_signal="X", mux_ranges=((1 << 63, (1 << 64) - 1),), start_value=8),
+    )
+    sender = Sender((message("M", *signals, length=16, fd=True, cycle_ms=10),), {"M.X": 0})
+    assert [sender.step(10 * k, {0: value})[0][1][8] for k, value in enumerate((5.0, 2.0**63, 2.0**62))] == [0, 8, 0]
+
+
+def test_the_number_sent_while_a_quantity_is_unknown_fits_its_signal():
+    def sent(otherwise: int, **changes) -> bytes:
+        sender = Sender((message("M", signal(**changes), cycle_ms=10),), ONE, otherwise=otherwise)
+        return sender.step(0, {0: np.nan})[0][1]
+
+    assert sent(255)[0] == 255
+    assert sent(-1, signed=True)[0] == 255
+    assert sent((1 << 64) - 2, length=64) == b"\xfe" + b"\xff" * 7
+    assert sent(0xFFC00000, length=32, is_float=True, signed=True)[:4] == b"\x00\x00\xc0\xff"
+    for otherwise, changes in ((256, {}), (-1, {}), (128, {"signed": True}), (1 << 64, {"length": 64})):
+        with pytest.raises(InputError, match=f"otherwise {otherwise} does not fit the signal"):
+            sent(otherwise, **changes)
+
+
+def test_a_node_that_no_list_names_is_one_when_it_sends():
+    sender = Sender((message("M", signal(), senders=("Unlisted",), cycle_ms=10),), rules=restbus.Rules(("Unlisted",)))
+    assert [name for name, _ in sender.step(0)] == ["M"]
+    with pytest.raises(InputError, match=r"no node 'Unlist': expected Car, Other, Unlisted; did you mean 'Unlisted'"):
+        Sender(sender.messages, rules=restbus.Rules(("Unlist",)))
+
+
+def test_a_message_that_needs_several_frames_of_classic_can_is_refused():
+    long = message("M", signal(), cycle_ms=10, length=20)
+    with pytest.raises(InputError, match="M: 20 bytes do not go into one frame of classic CAN"):
+        Sender((long,))
+    assert Sender((long,), rules=restbus.Rules(("Car",), ("M",))).step(0) == []
+    assert len(Sender((replace(long, fd=True),)).step(0)) == 1
 
 
 def test_as_many_messages_as_a_plan_holds_and_one_more_is_refused():

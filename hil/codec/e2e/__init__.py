@@ -13,6 +13,7 @@ import numpy as np
 from hil.codec import bits
 from hil.codec.e2e.crc import E2eConfig, Field, counter_of, covered, crc_of, plain_crc
 from hil.codec.e2e.plan import Place, Protection, fill_config
+from hil.errors import InputError
 from hil.kernel import I32, I64, Rows, kernel, view, zeros
 from hil.tick import Frame, FrameBits
 
@@ -73,11 +74,12 @@ def fill_table(record: E2eTable, protections: Iterable[Protection]) -> None:
     """Write the protections into a table (a view of one record).
 
     Raises:
-        ValueError: more than ``MESSAGES``, or one that cannot be (``hil.codec.e2e.plan.refusals``).
+        InputError: more than ``MESSAGES``.
+        ValueError: one cannot be (``hil.codec.e2e.plan.refusals``).
     """
     lines = list(protections)
     if len(lines) > MESSAGES:
-        raise ValueError(f"{len(lines)} protected messages, a table holds {MESSAGES}")
+        raise InputError(f"{len(lines)} protected messages, a table holds {MESSAGES}")
     record.n = len(lines)
     for index, line in enumerate(lines):
         fill_config(record.config[index], line)

@@ -5,9 +5,11 @@ Used by the faults of a scenario and by the log player.
 
 from enum import IntEnum
 
-from hil.codec.e2e import protect, read_crc, write_crc, write_field
-from hil.codec.e2e.crc import E2eConfig, counter_of, crc_with
-from hil.kernel import kernel
+import numpy as np
+
+from hil.codec.e2e import Protection, configs, protect, read_crc, write_crc, write_field
+from hil.codec.e2e.crc import DATA_IDS, E2eConfig, counter_of, crc_with
+from hil.kernel import kernel, zeros
 from hil.tick import Frame
 
 
@@ -38,6 +40,20 @@ def corrupt(frame: Frame, cfg: E2eConfig, kind: int, argument: int) -> None:
             protect(frame, cfg, argument)
         elif kind == JUMP:
             protect(frame, cfg, (counter_of(frame, cfg) + argument) % (cfg.counter_max + 1))
+
+
+def is_idle(line: Protection, kind: Corruption, argument: int) -> bool:
+    """True when it would leave every frame as it is: a jump once round, a data id of the same checksum as the own."""
+    cfg, frames = configs([line])[0], zeros(Frame, 2)
+    np.asarray(frames)["dlc"] = line.length
+    payloads = np.asarray(frames)["payload"]
+    for counter in range(min(line.counter_max, DATA_IDS - 1) + 1):
+        protect(frames[0], cfg, counter)
+        protect(frames[1], cfg, counter)
+        corrupt(frames[1], cfg, int(kind), argument)
+        if not np.array_equal(payloads[0], payloads[1]):
+            return False
+    return True
 
 
 @kernel

@@ -112,7 +112,9 @@ def refusals(line: Protection) -> list[str]:
     """What the kernels cannot do, in words; empty = all is well."""
     texts = _number_refusals(line)
     last = line.length if line.last is None else line.last
-    if not 0 <= line.length <= PAYLOAD or last > line.length or line.first > (last or line.length):
+    if line.algorithm is Algorithm.NONE and not line.counter_length:
+        texts.append("neither a checksum nor a counter: nothing is protected")
+    if not 0 <= line.length <= PAYLOAD or last > line.length or line.first >= (last or line.length):
         texts.append(f"the checksum covers bytes {line.first} to {last} of a message of {line.length}")
     fields = {"checksum": line.crc, "counter": line.counter}
     fields |= {k: v for k, v in (("data id", line.id_field), ("length", line.length_field)) if v is not None}

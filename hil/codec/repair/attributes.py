@@ -150,6 +150,12 @@ class Attributes:
 def _value(text: str, definition: Definition, as_text: bool) -> str | None:
     """The value as the type asks for it, None when it is none; of an ENUM its text or its number."""
     bare = text[1:-1] if text.startswith('"') else text
+    if definition.choices and definition.type in _NUMBERS:  # an ENUM of numbers: a bare value is a place in the list
+        place = None if text.startswith('"') else integer(bare)
+        if place is not None and 0 <= place < len(definition.choices):
+            bare = definition.choices[place]
+        elif bare not in definition.choices:
+            return None
     if definition.type == "STRING":
         return quoted(bare)
     if definition.type == "ENUM":
@@ -164,4 +170,4 @@ def _value(text: str, definition: Definition, as_text: bool) -> str | None:
 
 
 def _told(definition: Definition) -> str:
-    return ", ".join(definition.choices) if definition.type == "ENUM" else f"{definition.type} value"
+    return ", ".join(definition.choices) or f"{definition.type} value"

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hil.codec.nouns import Message, Signal
+from hil.codec.plan import readable
 from hil.codec.repair.names import unique
+from hil.codec.repair.scan import short
 from hil.errors import Problem
 from hil.tick import PAYLOAD
 
@@ -34,9 +36,36 @@ def fit(messages: Iterable[Message], path: str, where: Where, notes: list[Proble
                 what = f"{name}: lies outside its message of {message.length} bytes; read from frames of {reach} bytes"
                 notes.append(Problem(what, path, *where(message.name, signal.name), "", found))
             kept.append(signal)
+        kept = _brought(message, kept, path, where, notes)
         notes.extend(overlaps(message, kept, path, where))
         out.append(replace(message, signals=tuple(kept)))
     return tuple(out)
+
+
+def _brought(message: Message, signals: list[Signal], path: str, where: Where, notes: list[Problem]) -> list[Signal]:
+    """The signals, those whose multiplexer was left out always there; one that no frame can bring is noted."""
+    by_name = {s.name: s for s in signals}
+    out: list[Signal] = []
+    for signal in signals:
+        name, place = f"{message.name}.{signal.name}", where(message.name, signal.name)
+        above = by_name.get(signal.mux_signal)
+        if signal.mux_signal and above is None:
+            notes.append(
+                Problem(f"{name}: its multiplexer {signal.mux_signal} is left out; it is always there", path, *place)
+            )
+            signal = replace(signal, mux_signal="", mux_ranges=())
+        elif above is not None and not readable(above, signal.mux_ranges):
+            low, high = above.raw_range
+            found = short(", ".join(_shown(a) if a == b else f"{_shown(a)}-{_shown(b)}" for a, b in signal.mux_ranges))
+            what = f"{name}: no frame brings it, {above.name} never has that value"
+            notes.append(Problem(what, path, *place, f"{low} to {high}", found))
+        out.append(signal)
+    return out
+
+
+def _shown(value: int) -> str:
+    """Its digits; of a number that nobody can have meant, not thousands of them."""
+    return f"{value}" if abs(value) < 1 << 64 else f"{value:#x}"
 
 
 def overlaps(message: Message, signals: list[Signal], path: str, where: Where) -> list[Problem]:

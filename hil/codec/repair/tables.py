@@ -27,6 +27,7 @@ class Tables:
     index: Index
     notes: Notes
     value_tables: dict[str, str] = field(default_factory=dict)
+    labelled: set[tuple[int, str]] = field(default_factory=set)  # by identifier, as the library looks them up
     ranges: list[tuple[Statement, MessageText, SignalText, str, tuple[tuple[int, int], ...]]] = field(
         default_factory=list
     )
@@ -80,17 +81,28 @@ class Tables:
             return None
         path = f"{pair[0].name}.{pair[1].name}"
         body = self.value_tables.get(found[3].strip(), found[3])
-        good: list[str] = []
+        good: dict[int, str] = {}
         for item in _PAIR.finditer(body):
             number = integer(item[1])
             if number is None:
                 self.notes.add(statement.at, f"{path}: a value that is no whole number; left out", found=item[0])
                 continue
-            good.append(f"{number} {quoted(item[2])}")
+            if good.get(number, item[2]) != item[2]:
+                self.notes.add(
+                    statement.at, f"{path}: the value {number} stands twice; its last text is taken", found=body
+                )
+            good[number] = item[2]
         rest = _PAIR.sub(" ", body).strip()
         if rest:
             self.notes.add(statement.at, f"{path}: part of the value table cannot be read; left out", found=rest)
-        return f"VAL_ {pair[0].id} {pair[1].name} {' '.join(good)};" if good else None
+        if not good:
+            return None
+        key = (pair[0].id, pair[1].name)
+        if key in self.labelled:
+            self.notes.add(statement.at, f"{path}: a second value table; the one before is left out", found=body)
+        self.labelled.add(key)
+        pairs = " ".join(f"{number} {quoted(text)}" for number, text in good.items())
+        return f"VAL_ {pair[0].id} {pair[1].name} {pairs};"
 
     def value_type(self, statement: Statement) -> str | None:
         """SIG_VALTYPE_ rewritten; a float of a length that no float has is taken as a whole number."""
