@@ -12,14 +12,13 @@ from hil.logs.candump import read_candump
 from hil.logs.log import Log, Skip
 from hil.logs.mf4.read import read_mf4
 from hil.logs.packed import GZIP, UNPACKING, unpack
-from hil.logs.recognise import recognise
+from hil.logs.recognise import form_of
 from hil.logs.text import TEXT_FORMATS
 from hil.tick import FrameBits
 
 Progress = Callable[[float], None]
 Reader = Callable[[bytes, Progress | None], Log]
 
-HEAD = 1 << 16  # bytes a format is recognised by
 STANDARD = 0x7FF  # greatest identifier of 11 bits
 
 
@@ -64,7 +63,7 @@ def read_content(content: bytes, name: str = "", on_progress: Progress | None = 
         if on_progress:
             on_progress(UNPACKING + (1 - UNPACKING) * share if packed else share)
 
-    form = recognise(content[:HEAD], name)
+    form = form_of(content, name)
     reader = readers().get(form)
     if reader is None:
         raise InputError(Problem("a record, not a log", name, expected="a CAN log", found=f"a file of format {form}"))

@@ -1,6 +1,10 @@
 """Files packed by gzip: every member that can be inflated is read, and what lies between is counted."""
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 
 import numpy as np
 import pytest
@@ -73,6 +77,20 @@ def test_many_broken_members_end_soon() -> None:
     content, skips = unpack(piece * 2000)
     assert skips
     assert len(content) < 2000 * 3000
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
+def test_other_packers_are_named(pack: object) -> None:
+    with pytest.raises(InputError, match=r"packed by (bzip2|xz).*unpack it first"):
+        read_content(pack(PARTS[0]))  # type: ignore[operator]
+
+
+def test_an_archive_is_named() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("drive.log", PARTS[0])
+    with pytest.raises(InputError, match="this is a zip archive"):
+        read_content(stream.getvalue())
 
 
 def test_a_log_packed_twice_says_how_to_go_on() -> None:
