@@ -181,9 +181,15 @@ def read_lines(content: bytes, dialect: Dialect, on_progress: Progress) -> Log:
     return rows.log()
 
 
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,20}m", re.ASCII)  # of a terminal whose output was kept
+
+
 def lines_of(content: bytes) -> list[str]:
     """The lines of a file, whatever its line ends and however mixed; its bytes as Latin-1 unless it is UTF-16."""
-    return text_of(content).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = text_of(content)
+    if "\x1b[" in text:
+        text = _COLOUR.sub("", text)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def text_of(content: bytes) -> str:
