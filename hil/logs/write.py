@@ -148,6 +148,8 @@ def losses(trace: Trace, suffix: str) -> list[str]:
         found.append((sent.any(), "directions are not kept"))
     if suffix in (".blf", ".asc", ".log"):
         found.append(((fault & sent).any(), "error frames keep no direction"))
+    if suffix in (".blf", ".asc", ".log", ".trc"):
+        found.append(((fault & fd).any(), "error frames are not marked as CAN FD"))
     if suffix == ".log":
         found.append(((fault & (trace.id == 0)).any(), "error frames without a class are written as bus errors"))
     return [text for lost, text in found if lost]
