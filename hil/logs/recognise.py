@@ -16,7 +16,7 @@ _HEADER_WORTH = 20  # a header line speaks for a format as much as this many fra
 _GZIP = b"\x1f\x8b"
 _BINARY = ((b"LOGG", "blf"), (b"MDF     ", "mf4"), (b"UnFinMF ", "mf4"), (b"\x89MCAP0", "mcap"))
 CANDUMP = re.compile(
-    r"\s*\(\d{1,20}(?:\.\d{1,9})?\)\s+\S{1,16}\s+(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(?:R|#[0-9A-Fa-f]|[0-9A-Fa-f]{2}|\s|$)",
+    r"\s*\(-?\d{1,20}(?:\.\d{1,9})?\)\s+\S{1,16}\s+(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(?:R|#[0-9A-Fa-f]|[0-9A-Fa-f]{2}|\s|$)",
     re.ASCII,
 )
 BLF_OBJECT = re.compile(rb"LOBJ(?:\x10\0\x01\0|[\x20-\x30]\0[\x01\x02]\0)")  # signature, sizes of header and version

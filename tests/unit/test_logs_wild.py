@@ -100,6 +100,11 @@ def test_a_candump_log_that_another_system_saved_is_read(content: bytes) -> None
     assert log.trace.absolute
 
 
+def test_a_candump_log_of_nothing_but_times_before_zero_is_recognised() -> None:
+    log = read_content(b"(-2.5) can0 123#11\n(-1.0) can0 123#22\n")
+    assert log.trace.t_ns.tolist() == [-2_500_000_000, -1_000_000_000]
+
+
 def test_a_damaged_bracket_is_no_comment() -> None:
     log = read_content("\n".join([*LINES, "#1700000000.5) can0 123#11", ";1700000000.5) can0 123#11"]).encode())
     assert (len(log.trace), log.unreadable) == (20, 2)
