@@ -140,7 +140,10 @@ def _time(data: Bytes, p: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _comment(data: Bytes, p: int, end: int) -> bool:
-    """Whether a comment stands at ``p``: ``#`` or ``;``, but no damaged ``(`` before a time, or ``//``."""
+    """Whether a comment stands at ``p``: ``#`` or ``;``, but no damaged ``(`` before a time, or ``//``; nor with zeros in it."""
+    for i in range(p, end):
+        if data[i] == 0:
+            return False
     following = data[p + 1] if p + 1 < end else 32
     if data[p] == 35 or data[p] == 59:
         return not 48 <= following <= 57
@@ -244,7 +247,7 @@ def parse(
         while end > start and (data[end - 1] == 13 or data[end - 1] == 32 or data[end - 1] == 9):
             end -= 1
         start = _blank(data, start, end)
-        if start == end or _comment(data, start, end):
+        if start == end or (data[start] != 40 and _comment(data, start, end)):
             continue
         stamp, p = _time(data, start, end)
         name = _blank(data, p, end) if p >= 0 else end

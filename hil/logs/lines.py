@@ -197,7 +197,8 @@ def read_lines(content: bytes, dialect: Dialect, on_progress: Progress) -> Log:
             problem = take(line) if len(line) <= LONGEST else f"a line of {len(line)} characters"
         except (ValueError, KeyError, IndexError):  # a field that is no number, or a missing one
             problem = "not a frame"
-        if problem and (stripped := line.strip()):
+        # zeros overwrote something, also where what stands before them is understood
+        if (problem or "\0" in line) and (stripped := line.strip()):
             zeros = stripped.count("\0")
             rows.skip(number, f"{zeros} NUL bytes" if zeros else problem, line)
     if on_progress is not None:

@@ -243,3 +243,19 @@ def test_error_frames_of_a_trc_file_keep_their_direction() -> None:
     log = read_content(f"{head} 1 1.5 ER 2 - Rx - 5 04 00 02 00 00\n 2 2.5 ER 1 - Tx - 0\n".encode())
     assert rows(log.trace) == [(0, ERR, 0, ""), (0, ERR | TX, 0, "")]
     assert log.trace.channel.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "kept"),
+    [
+        ("date Wed Apr 16 09:21:13.000 2014\nbase hex  timestamps absolute\n// version 8", ASC_FRAME, 20),
+        (";$FILEVERSION=1.1\n;   Message Number", "     1)      1059.9  Rx         0300  1  07\n", 20),
+        ("(1.5) can0 123#11\n# a comment", "(1.5) can0 123#11\n", 21),
+        ("(2.345) RX0 1DB [1] 11\n# a comment", "(2.345) RX0 1DB [1] 11\n", 21),
+        ("(2.345) RX0 1DB [1] 11", "(2.345) RX0 1DB [1] 11\n", 20),
+    ],
+    ids=["asc", "trc", "candump", "battery-emulator", "behind a frame"],
+)
+def test_zeros_that_begin_in_a_line_that_is_understood_are_counted(head: str, line: str, kept: int) -> None:
+    log = read_content((head + "\0" * 600 + "\n" + line * 20).encode())
+    assert (len(log.trace), log.unreadable) == (kept, 1)
