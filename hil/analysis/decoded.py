@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -178,7 +179,8 @@ def write_decoded(decoding: Decoding, out: Path, about: dict[str, str], progress
     except OSError as error:
         raise BenchError(f"cannot write {out}: {error.strerror or error}") from error
     finally:
-        partial_file.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed either
+            partial_file.unlink(missing_ok=True)
     progress(1.0)
     return [moved_note(-first)] if first < 0 else []
 

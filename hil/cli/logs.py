@@ -164,7 +164,11 @@ def _tell_skips(path: Path, found: "Log") -> None:
 
 
 def _distinct(source: Path, out: Path) -> None:
-    if out.exists() and source.exists() and out.samefile(source):
+    try:
+        same = out.samefile(source)
+    except OSError:
+        return  # one of them is not there, or cannot be looked at: reading or writing it tells
+    if same:
         raise InputError(Problem("the output needs a name other than the log's", str(out)))
 
 
@@ -178,7 +182,7 @@ def _buses(dbcs: tuple[str, ...]) -> "list[Bus]":
     out = []
     for text in dbcs:
         number, equals, rest = text.partition("=")
-        of_channel = bool(equals) and number.isascii() and number.isdigit() and not Path(text).exists()
+        of_channel = bool(equals) and number.isascii() and number.isdigit() and not _there(Path(text))
         if of_channel and int(number) > 255:
             raise InputError(Problem("no such channel", text, expected="a number from 0 to 255", found=number))
         loaded: Database = database.load(Path(rest if of_channel else text))
@@ -186,6 +190,14 @@ def _buses(dbcs: tuple[str, ...]) -> "list[Bus]":
             click.echo(f"hil: {problem}", err=True)
         out.append(Bus(loaded, int(number) if of_channel else None))
     return out
+
+
+def _there(path: Path) -> bool:
+    """Whether there is such a file, as far as can be seen: ``exists`` raises for what may not be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _described(path: Path, found: "Log", buses: "list[Bus]", bit_rate: int, data_bit_rate: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from hil.logs.lines import (
     too_few,
 )
 from hil.logs.log import Log
+from hil.logs.moment import DAY_NS
 
 _FLAGS = re.ASCII | re.IGNORECASE
 _TIME = r"\s*(-?)(\d{1,10})[.,](\d{1,12})\s+"
@@ -43,8 +44,9 @@ _ERROR = re.compile(_TIME + r"(?:(CANFD)\s+)?(\d{1,3})\s+(?:(Rx|Tx)\s+)?ErrorFra
 _STAMP = re.compile(_TIME + r"(.*)$", re.ASCII)
 _EVENT = re.compile(
     r"(?:Start of|Stop of|End of|CAN\s+\d+\s+Status|\d+\s+Statistic|\d+\s+\S+\s+TxRq\b|CANFD\s+\d+\s+TxRq\b|CANXL\b|log\b|SV:|"
-    r"(?:\d+\s+)?J1939TP\b|TFS:|Li\b|LIN\b|Fr\b|FlexRay|Eth|MN\b|MOST|GPS|Gps|Trigger|TE\b|AFDX|A429|K-?Line|"
-    r"(?:CAN\s+)?\d+\s+(?:OverloadFrame|Overload|DataLost|Transceiver|BusStatistic)|%|//|Comment|[A-Za-z_]\w*::)",
+    r"(?:\d+\s+)?J1939TP\b|TFS:|L(?:i|IN|\d{1,2})\b|Fr\b|FlexRay|Eth|WLAN|MN\b|MOST|GPS|Gps|Trigger|TE\b|AFDX|A429|"
+    r"K-?Line|J1708|(?:CAN\s+)?\d+\s+(?:CAN ?FD\s+)?(?:OverloadFrame|Overload|DataLost|Transceiver|BusStatistic)|%|//|"
+    r"Comment|GM:|(?:Begin|End) of log|[A-Za-z_]\w*::|[A-Za-z_]\w*\s+:=\s)",
     _FLAGS,
 )
 _HEADER = re.compile(
@@ -81,6 +83,7 @@ class _Asc:
         self.decimal = False
         self.relative = False
         self.now_ns = 0
+        self.block_ns: int | None = None  # date of a trigger block that has just begun
 
     def take(self, line: str) -> str:
         if match := _CLASSIC.match(line):
@@ -92,7 +95,10 @@ class _Asc:
             bits = ERROR | (FD if fd else 0) | (SENT if direction and direction[0] in "Tt" else 0)
             return self.rows.add(self._time(sign, whole, part), 0, bits, b"", int(channel) - 1)
         if match := _STAMP.match(line):
-            self._time(*match.group(1, 2, 3))  # the time of a broken line still counts in relative times
+            t_ns = self._time(*match.group(1, 2, 3))  # the time of a broken line still counts in relative times
+            if match.group(4).startswith("Start of measurement") and t_ns == 0 and self.block_ns is not None:
+                # here zero is the time at which the block begins; converters write their own time as the file's date
+                self._start(self.block_ns)
             if _EVENT.match(match.group(4)):
                 return self.rows.count("other_events")
             return "not a frame"
@@ -167,15 +173,15 @@ class _Asc:
         tokens = rest.split(None, length)[:length]
         return bytes(map(DEC.__getitem__, tokens)) if len(tokens) == length else None
 
-    def _start(self, text: str) -> None:
-        """A date; the first of 1970 is what is written when there is none."""
-        start = named_date_ns(text)
-        start = numeric_date_ns(text) if start is None else start
-        if start is None:
-            self.rows.facts["start"] = f"{text} (not understood)"
-        elif start:
-            self.rows.start_ns = start
-            self.rows.facts["start"] = shown(start)
+    def _start(self, start_ns: int) -> None:
+        """The time that times count from; the first day of 1970 is what is written when there is none."""
+        if start_ns >= DAY_NS:
+            self.rows.begin(start_ns)
+            if len(self.rows.starts) == 1:
+                self.rows.facts["start"] = shown(start_ns)
+        elif self.rows.begun:
+            self.rows.starts.pop()
+            self.rows.facts.pop("start", None)
 
     def _header(self, line: str) -> str:
         if match := _BASE.match(line):
@@ -183,11 +189,22 @@ class _Asc:
             self.relative = (match.group(2) or "").lower() == "relative"
             self.rows.facts["base"] = line.strip()
         elif match := _DATE.match(line):
-            # the file's own date wins over that of a trigger block: times count from the start of the measurement
-            if self.rows.start_ns is None:
-                self._start(match.group(2))
+            return self._date(match.group(2), of_file=match.group(1)[0] in "dD")
         elif not _HEADER.match(line):
             return "not a frame"
         elif "version" in line:
             self.rows.facts["version"] = line.strip(" /\t")
+        return ""
+
+    def _date(self, text: str, of_file: bool) -> str:
+        """A date. That of the file wins over those of trigger blocks, for times count from the start of the measurement."""
+        start = named_date_ns(text)
+        start = numeric_date_ns(text) if start is None else start
+        self.block_ns = None if of_file else start
+        if of_file and self.rows.t_ns:
+            self.now_ns = 0  # a log that was joined to the first
+        if start is None:
+            self.rows.facts.setdefault("start", f"{text} (not understood)")
+        elif (of_file and not self.rows.begun) or not self.rows.starts:
+            self._start(start)
         return ""

@@ -8,13 +8,14 @@ import numpy as np
 from hil.kernel import Bytes, Ints, Ints32, kernel
 from hil.logs.devices import numbered
 from hil.logs.growing import Growing
-from hil.logs.lines import EPOCH_NS
+from hil.logs.lines import EPOCH_NS, text_of
 from hil.logs.log import Log, Skip
 from hil.tick import FrameBits
 
 Progress = Callable[[float], None]
 
 BLOCK = 1 << 22  # bytes parsed between two reports of progress
+HEAD = 1 << 16  # bytes by which the ends of lines are told
 NEWLINE = 10
 NAMES = 256  # interfaces told apart
 NOTED = 100  # damaged lines kept by number
@@ -30,8 +31,10 @@ def read_candump(content: bytes, on_progress: Progress | None = None) -> Log:
 
     FD frames (``##``), remote frames (``#R8``), error messages (identifier bit 0x20000000; their class and bytes are
     kept), directions (`` T``, `` R``), raw length codes (``_F``) and fractions of a second of any length to the ns are
-    understood. A line that is none of this is skipped, counted and named by its number; an empty line is nothing.
+    understood. A line that is none of this is skipped, counted and named by its number; an empty line and a comment
+    (``# ..``, ``; ..``, ``// ..``) are nothing.
     """
+    content = _plain(content)
     data = np.frombuffer(content, np.uint8)
     columns, tally = Growing.of(0, 0), np.zeros(TALLY, np.int64)
     bad, names = np.zeros(NOTED, np.int64), np.zeros(2 * NAMES, np.int64)
@@ -65,6 +68,15 @@ def read_candump(content: bytes, on_progress: Progress | None = None) -> Log:
     if not n:
         facts["note"] = "the file was recognised but holds no frame"
     return Log("candump", trace, skips, damaged, facts)
+
+
+def _plain(content: bytes) -> bytes:
+    """The content with one byte a character and lines that end with LF: not so are files that other systems have saved."""
+    if content[:3] == b"\xef\xbb\xbf" or b"\0" in content[:8]:
+        content = text_of(content).encode("latin-1", "replace")
+    if content.count(b"\r(", 0, HEAD) > content.count(b"\n", 0, HEAD):
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return content
 
 
 def _unique(names: list[str], counts: list[int]) -> dict[str, int]:
@@ -127,6 +139,18 @@ def _time(data: Bytes, p: int, end: int) -> tuple[int, int]:
 
 
 @kernel
+def _comment(data: Bytes, p: int, end: int) -> bool:
+    """Whether a comment stands at ``p``: ``#`` or ``;``, but no damaged ``(`` before a time, or ``//``; nor with zeros in it."""
+    for i in range(p, end):
+        if data[i] == 0:
+            return False
+    following = data[p + 1] if p + 1 < end else 32
+    if data[p] == 35 or data[p] == 59:
+        return not 48 <= following <= 57
+    return bool(data[p] == 47 and following == 47)
+
+
+@kernel
 def _word_end(data: Bytes, p: int, end: int) -> int:
     """The first blank from ``p``, or ``end``."""
     while p < end and data[p] != 32 and data[p] != 9:
@@ -169,6 +193,8 @@ def _kind(data: Bytes, p: int, end: int) -> tuple[int, int, int]:
         return FD | (BRS if flags & 1 else 0) | (ESI if flags & 2 else 0), 0, p + 2 if flags >= 0 else -1
     if p < end and (data[p] == 82 or data[p] == 114):
         digit = _hex(_u8(data, p + 1)) if p + 1 < end else -1
+        if digit == 8 and p + 3 < end and data[p + 2] == 95 and _hex(_u8(data, p + 3)) > 8:
+            return REMOTE, 8, p + 4
         return REMOTE, max(digit, 0), -1 if digit > 8 else p + 2 if digit >= 0 else p + 1
     return 0, 0, p
 
@@ -221,7 +247,7 @@ def parse(
         while end > start and (data[end - 1] == 13 or data[end - 1] == 32 or data[end - 1] == 9):
             end -= 1
         start = _blank(data, start, end)
-        if start == end:
+        if start == end or (data[start] != 40 and _comment(data, start, end)):
             continue
         stamp, p = _time(data, start, end)
         name = _blank(data, p, end) if p >= 0 else end

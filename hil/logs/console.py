@@ -14,6 +14,7 @@ from hil.logs.lines import (
     EPOCH_NS,
     ERROR,
     EXTENDED,
+    FD,
     MINUTE,
     PASSIVE,
     REMOTE,
@@ -37,15 +38,20 @@ _BANNER = re.compile(r"\s*(?:=~=~|#|//|;|\$ |Script (?:started|done))", re.ASCII
 
 CANDUMP = re.compile(
     r"\s*(?:\(([^()]{3,40})\)\s+)?([A-Za-z][\w.-]{0,15})\s+(?:([RT]X)\s+([B-])\s+([E-])\s+)?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})\s+"
-    r"\[(\d{1,2})\]\s*(.*)$",
+    r"(?:\[(\d{1,2})\]|\{([0-9A-F])\})\s*(.*)$",
     re.ASCII,
 )
-_DEVICE = r"[A-Za-z][\w.-]{0,15}\s+(?:[RT]X\s+[B-]\s+[E-]\s+)?(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})\s+\[\d"
+_DEVICE = r"[A-Za-z][\w.-]{0,15}\s+(?:[RT]X\s+[B-]\s+[E-]\s+)?(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})\s+(?:\[\d|\{[0-9A-F]\})"
+_SWAPPED = re.compile(r"(?:[0-9A-F]{2}`){1,63}[0-9A-F]{2}(?![0-9A-F])|(?:[01]{8}`){1,63}[01]{8}", re.ASCII)
+_BINARY = re.compile(r"[01]{8}(?:\s|$)", re.ASCII)
 TIMED = re.compile(r"\s*\(\s*[\d.: -]{3,40}\)\s+" + _DEVICE, re.ASCII)
 UNTIMED = re.compile(r"\s*" + _DEVICE, re.ASCII)
 UNTIMED_LOG = re.compile(
-    r"\s*([A-Za-z][\w.-]{0,15})\s+([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(R\d?|(?:[0-9A-Fa-f]{2}\.?)*)\s*([RT])?\s*$", re.ASCII
+    r"\s*([A-Za-z][\w.-]{0,15})\s+([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#"
+    r"(R(?:8_[9A-F]|[0-8])?|#[0-9A-Fa-f](?:\.?[0-9A-Fa-f]{2}){0,64}|(?:[0-9A-Fa-f]{2}\.?)*(?:_[9A-F])?)\s*([RT])?\s*$",
+    re.ASCII,
 )
+ERROR_FLAG, CLASS = 0x20000000, 0x1FFFFFFF  # in the identifier of an error message (linux/can.h)
 
 
 class _Devices:
@@ -71,14 +77,22 @@ class _Devices:
 
 
 class _Candump:
-    """``(time)  can0  123   [8]  11 22 ..``, with ``RX B E`` flags of ``-x`` and the text column of ``-a``."""
+    """``(time)  can0  123   [8]  11 22 ..``, with ``RX B E`` flags of ``-x`` and the text column of ``-a``.
+
+    The length of a CAN FD frame has two digits (``[08]``); with ``-8`` a length code stands in its place (``{F}``), with ``-i``
+    bytes are binary, with ``-S`` the last comes first. Below an error message ``-e`` explains it, one indented line each.
+    """
 
     def __init__(self, name: str) -> None:
         self.rows = Rows(name)
         self.rows.epoch = True
         self.devices = _Devices()
+        self.explained = False  # an error message stands above
 
     def take(self, line: str) -> str:
+        if self.explained and line[:1] == "\t":
+            return ""
+        self.explained = False
         if match := CANDUMP.match(line):
             return self._frame(*match.groups())
         if match := UNTIMED_LOG.match(line):
@@ -93,29 +107,36 @@ class _Candump:
         switched: str,
         passive: str,
         name: str,
-        code: str,
+        given: str | None,
+        code: str | None,
         rest: str,
     ) -> str:
         t_ns = self._time(time) if time else 0
-        identifier, length = int(name, 16), int(code)
+        identifier, length = int(name, 16), int(given) if given else min(int(code or "0", 16), 8)
         bits = (EXTENDED if len(name) == 8 else 0) | (SENT if direction == "TX" else 0)
-        bits |= (SWITCHED if switched == "B" else 0) | (PASSIVE if passive == "E" else 0)
-        if identifier & 0x20000000 or rest.endswith("ERRORFRAME"):
-            bits, identifier = bits & SENT | ERROR, 0
-            return self.rows.add(t_ns, identifier, bits, b"", self.devices.place(device))
-        if rest.startswith("remote request"):
+        bits |= (FD if given and len(given) == 2 else 0) | (SWITCHED if switched == "B" else 0)
+        bits |= PASSIVE if passive == "E" else 0
+        if identifier & ERROR_FLAG or rest.endswith("ERRORFRAME"):
+            self.explained = True
+            bits, identifier = bits & SENT | ERROR, identifier & CLASS if identifier & ERROR_FLAG else 0
+        elif rest.startswith("remote request"):
             return self.rows.add(t_ns, identifier, bits | REMOTE, b"", self.devices.place(device), min(length, 8))
-        payload = hex_payload(rest, length)
+        payload = _viewed(rest, length)
         if payload is None:
             return too_few(rest, length)
         return self.rows.add(t_ns, identifier, bits, payload, self.devices.place(device))
 
     def _log_form(self, device: str, name: str, data: str, direction: str | None) -> str:
-        bits = (EXTENDED if len(name) == 8 else 0) | (SENT if direction == "T" else 0)
+        identifier, bits = int(name, 16), (EXTENDED if len(name) == 8 else 0) | (SENT if direction == "T" else 0)
         channel = self.devices.place(device)
         if data[:1] == "R":
-            return self.rows.add(0, int(name, 16), bits | REMOTE, b"", channel, min(int(data[1:] or "0"), 8))
-        return self.rows.add(0, int(name, 16), bits, bytes.fromhex(data.replace(".", "")), channel)
+            return self.rows.add(0, identifier, bits | REMOTE, b"", channel, int(data[1:2] or "0"))
+        if identifier & ERROR_FLAG:
+            bits, identifier = bits & SENT | ERROR, identifier & CLASS
+        if data[:1] == "#":
+            flags, data = int(data[1], 16), data[2:]
+            bits |= FD | (SWITCHED if flags & 1 else 0) | (PASSIVE if flags & 2 else 0)
+        return self.rows.add(0, identifier, bits, bytes.fromhex(data.partition("_")[0].replace(".", "")), channel)
 
     def _time(self, text: str) -> int:
         if text[4:5] == "-":
@@ -124,6 +145,20 @@ class _Candump:
                 raise ValueError(f"{text!r} is no date")
             return t_ns
         return scaled_ns(text)
+
+
+def _viewed(rest: str, length: int) -> bytes | None:
+    """The payload as ``candump`` was asked to show it; None when it is not whole."""
+    tokens: list[str] = []
+    if match := _SWAPPED.match(rest):
+        tokens = match.group().split("`")[::-1]
+    elif _BINARY.match(rest):
+        tokens = rest.split()
+    if not tokens:
+        return hex_payload(rest, length)
+    if len(tokens[0]) == 8:
+        tokens = [f"{int(token, 2):02X}" for token in tokens[:length]]
+    return hex_payload(" ".join(tokens), length)
 
 
 def read_candump_untimed(content: bytes, on_progress: Progress = None) -> Log:

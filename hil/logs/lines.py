@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.logs import mf4
 from hil.logs.log import Log, Skip
@@ -72,8 +73,8 @@ class Dialect(Protocol):
 class Rows:
     """Frames and skips of a log as they are read, and what its times mean.
 
-    ``start_ns`` is added to all times and makes them absolute; ``wrap`` names a clock that starts again; ``delta`` says
-    that each time counts from the frame before; ``epoch`` that times after 1973 are seconds of 1970.
+    ``starts`` are added to the times behind them and make them absolute; ``wrap`` names a clock that starts again;
+    ``delta`` says that each time counts from the frame before; ``epoch`` that times after 1973 are seconds of 1970.
     """
 
     def __init__(self, name: str) -> None:
@@ -81,13 +82,13 @@ class Rows:
         self.t_ns = array("q")
         self.identifiers = array("i")
         self.bits = array("i")
-        self.channels = array("B")
+        self.channels = array("h")  # -1 where the file has 0 and others count from 1
         self.lengths = array("B")
         self.payload = bytearray()  # whole words of 8 bytes
         self.skipped: list[Skip] = []
         self.unreadable = 0
         self.facts: dict[str, str] = {}
-        self.start_ns: int | None = None
+        self.starts: list[tuple[int, int]] = []  # number of frames before it, ns since 1970
         self.wrap: Wrap | None = None
         self.delta = False
         self.epoch = False
@@ -111,7 +112,7 @@ class Rows:
                 bits |= FD
         if not -LIMIT_NS < t_ns < LIMIT_NS:
             return "time out of range"
-        if not 0 <= channel <= 255:
+        if not -1 <= channel <= 255:
             return f"channel {channel} out of range"
         self.t_ns.append(t_ns)
         self.identifiers.append(identifier)
@@ -120,6 +121,17 @@ class Rows:
         self.lengths.append(length)
         self.payload += payload if length == 8 == len(payload) else payload.ljust((length + 7) // 8 * 8, b"\0")
         return ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the frames that come next have a start of their own already."""
+        return bool(self.starts) and self.starts[-1][0] == len(self.t_ns)
+
+    def begin(self, start_ns: int) -> None:
+        """The times of the frames that come count from here; a second start is that of a log joined to the first."""
+        if self.begun:
+            self.starts.pop()
+        self.starts.append((len(self.t_ns), start_ns))
 
     def skip(self, line_number: int, problem: str, line: str) -> None:
         """Count a line that was not understood, and name it while there are few."""
@@ -145,21 +157,33 @@ class Rows:
 
     def _trace(self) -> Trace:
         t = np.array(self.t_ns, np.int64)
-        if self.wrap:
-            t = unwrap(t, self.wrap)
-        if self.delta:
-            t = np.cumsum(t)
-        absolute = self.start_ns is not None
-        if self.start_ns is not None:
-            t = t + self.start_ns
-        elif self.epoch:
+        # the first start holds for what stands before it too
+        begins = [0, *(begin for begin, _ in self.starts[1:]), len(t)]
+        for part, begin in enumerate(begins[:-1]):
+            piece = slice(begin, begins[part + 1])
+            if self.wrap:
+                t[piece] = unwrap(t[piece], self.wrap)
+            if self.delta:
+                t[piece] = np.cumsum(t[piece])
+            if self.starts:
+                t[piece] += self.starts[part][1]
+        absolute = bool(self.starts)
+        if not absolute and self.epoch:
             absolute = bool(np.count_nonzero(t >= EPOCH_NS) * 2 > len(t))
         dlc = np.array(self.lengths, np.uint8)
         at, total = places(dlc)
         words = np.zeros(total + SLACK, np.uint64)
         words[:total] = np.frombuffer(self.payload, "<u8")
         ids, bits = np.array(self.identifiers, np.int32), np.array(self.bits, np.int32)
-        return Trace(t, ids, bits, dlc, np.array(self.channels, np.uint8), at, words, absolute)
+        return Trace(t, ids, bits, dlc, self._channels(), at, words, absolute)
+
+    def _channels(self) -> NDArray[np.uint8]:
+        """Channels from 0: a file that has 0 in one of eight frames counts from 0, in any other it is a damaged number."""
+        channels = np.array(self.channels, np.int16)
+        if np.count_nonzero(channels < 0) * 8 > len(channels):
+            channels += 1
+            self.facts["channel numbers"] = "from 0 in the file"
+        return channels.clip(0, 255).astype(np.uint8)
 
 
 def read_lines(content: bytes, dialect: Dialect, on_progress: Progress) -> Log:
@@ -173,7 +197,8 @@ def read_lines(content: bytes, dialect: Dialect, on_progress: Progress) -> Log:
             problem = take(line) if len(line) <= LONGEST else f"a line of {len(line)} characters"
         except (ValueError, KeyError, IndexError):  # a field that is no number, or a missing one
             problem = "not a frame"
-        if problem and (stripped := line.strip()):
+        # zeros overwrote something, also where what stands before them is understood
+        if (problem or "\0" in line) and (stripped := line.strip()):
             zeros = stripped.count("\0")
             rows.skip(number, f"{zeros} NUL bytes" if zeros else problem, line)
     if on_progress is not None:
@@ -181,9 +206,15 @@ def read_lines(content: bytes, dialect: Dialect, on_progress: Progress) -> Log:
     return rows.log()
 
 
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,20}m", re.ASCII)  # of a terminal whose output was kept
+
+
 def lines_of(content: bytes) -> list[str]:
     """The lines of a file, whatever its line ends and however mixed; its bytes as Latin-1 unless it is UTF-16."""
-    return text_of(content).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = text_of(content)
+    if "\x1b[" in text:
+        text = _COLOUR.sub("", text)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def text_of(content: bytes) -> str:

@@ -2,26 +2,57 @@
 
 import re
 import zlib
-from itertools import islice
+from contextlib import suppress
 
 from hil.errors import InputError, Problem
 from hil.logs.lines import lines_of
 from hil.logs.text import FORMATS, TextFormat
 
 HEAD = 1 << 16  # bytes that are looked at
-LINES = 400  # lines that are looked at
+LINES = 400  # lines that are looked at; all, where none of them is a frame
+WINDOWS = 16  # places looked at behind a begin that is no log
 LONGEST = 4096
 _HEADER_WORTH = 20  # a header line speaks for a format as much as this many frames
 _GZIP = b"\x1f\x8b"
 _BINARY = ((b"LOGG", "blf"), (b"MDF     ", "mf4"), (b"UnFinMF ", "mf4"), (b"\x89MCAP0", "mcap"))
 CANDUMP = re.compile(
-    r"\s*\(\d{1,20}(?:\.\d{1,9})?\)\s+\S{1,16}\s+(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(?:R|#[0-9A-Fa-f]|[0-9A-Fa-f]{2}|\s|$)",
+    r"\s*\(-?\d{1,20}(?:\.\d{1,9})?\)\s+\S{1,16}\s+(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(?:R|#[0-9A-Fa-f]|[0-9A-Fa-f]{2}|\s|$)",
     re.ASCII,
+)
+BLF_OBJECT = re.compile(rb"LOBJ(?:\x10\0\x01\0|[\x20-\x30]\0[\x01\x02]\0)")  # signature, sizes of header and version
+_BLOCKS = (  # what begins the blocks of a binary format, to be told by where its first bytes are damaged
+    (BLF_OBJECT, "blf"),
+    (re.compile(rb"##(?:HD|DG|CG|CN)\0\0\0\0"), "mf4"),
+)
+_PACKED = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "a file packed by bzip2"),
+    (b"\xfd7zXZ\0", "a file packed by xz"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a rar archive"),
 )
 _OTHERS = (  # what is often taken for a log, and what it is
     (re.compile(r"\s*(?:VERSION\s+\"|BO_\s+\d|BU_:|NS_\s*:)", re.ASCII), "a DBC database"),
     (re.compile(r"\s*(?:FormatVersion=|<\?xml|\{\\rtf|%PDF)", re.ASCII), "a document or database"),
 )
+
+
+def form_of(content: bytes, name: str = "") -> str:
+    """The format of a whole file: by its first bytes as ``recognise``, or where these are damaged by what stands behind."""
+    try:
+        return recognise(content[:HEAD], name)
+    except InputError:
+        if any(content.startswith(magic) for magic, _ in _PACKED):
+            raise
+        for pattern, form in _BLOCKS:
+            if pattern.search(content):
+                return form
+        places = range(HEAD, len(content), max(HEAD, len(content) // WINDOWS + 1))
+        for at in (*places, max(HEAD, len(content) - HEAD)):
+            with suppress(InputError):
+                return recognise(content[at : at + HEAD], name)
+        raise
 
 
 def is_gzip(head: bytes) -> bool:
@@ -46,14 +77,14 @@ def recognise(head: bytes, name: str = "") -> str:
             return form
     if head and not head.strip(b"\r\n"):
         return "candump"  # the one format without any header: without frames it is empty lines
-    lines = [line for line in lines_of(head) if line.strip("\0 \t\x1a")]
-    shown = list(islice((line[:LONGEST] for line in lines), LINES))
-    scores = {form.name: _score(form, shown) for form in FORMATS}
-    scores["candump"] = sum(CANDUMP.match(line) is not None for line in shown)
-    best = max(scores, key=lambda form: scores[form])
-    if scores[best] > 0:
-        return best
-    raise InputError(_refusal(head, shown, name))
+    lines = [line[:LONGEST] for line in lines_of(head) if line.strip("\0 \t\x1a")]
+    for shown in (lines[:LINES], lines[LINES:]):
+        scores = {form.name: _score(form, shown) for form in FORMATS}
+        scores["candump"] = sum(CANDUMP.match(line) is not None for line in shown)
+        best = max(scores, key=lambda form: scores[form])
+        if scores[best] > 0:
+            return best
+    raise InputError(_refusal(head, lines[:LINES], name))
 
 
 def _score(form: TextFormat, lines: list[str]) -> int:
@@ -73,6 +104,9 @@ def _unzipped(head: bytes) -> bytes:
 
 
 def _refusal(head: bytes, lines: list[str], name: str) -> Problem:
+    for magic, what in _PACKED:
+        if head.startswith(magic):
+            return Problem(f"this is {what}", name, expected="a CAN log as it is or packed by gzip: unpack it first")
     if not head.strip(b"\0 \t\r\n"):
         return Problem("the file is empty, or holds only zeros", name, expected="a CAN log")
     first = lines[0].strip() if lines else repr(head[:40])

@@ -41,7 +41,7 @@ _ONE = re.compile(
     re.ASCII,
 )
 _EVENT = re.compile(rf"\s*\d+\)\s+{_TIME}\s+(?:\d{{1,2}}\s+)?(?:Warng|Event|Status|Ovr)\b", re.ASCII)
-_TWO = re.compile(rf"\s*(\d+)\s+({_TIME})\s+([A-Z]{{2}})\s+(.*)$", re.ASCII)
+_TWO = re.compile(rf"\s*(?:\d+\s+)?({_TIME})\s+([A-Z]{{2}})\s+(.*)$", re.ASCII)
 _OTHER = frozenset(("ST", "EC", "EV", "OV"))
 _BITS = MappingProxyType(
     {
@@ -54,7 +54,8 @@ _BITS = MappingProxyType(
         "ER": ERROR,
     }
 )
-_COLUMNS = MappingProxyType({"2.0": "N,O,T,I,d,l,D", "2.1": "N,O,T,B,I,d,R,L,D"})
+_COLUMNS = MappingProxyType({"2.0": "I,d,l,D", "2.1": "B,I,d,R,L,D"})  # behind number, time and type
+_ORDER = re.compile(r"(?:N,)?O,T,((?:[BIdRlLD],)*D)$")  # of $COLUMNS; the number may be left out
 _STATUS_ID = 0xFFFFFFFF  # what version 1 writes in place of an identifier for a change of bus status
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "2.0", "2.1", "iso")
@@ -64,8 +65,8 @@ _BODY = MappingProxyType(
         "1.1": rf"\s*\d+\)\s+\d+[.,]\d\s+(?:Rx|Tx|Warng|Error)\s+{_ID}\s+\d",
         "1.2": rf"\s*\d+\)\s+\d+[.,]\d+\s+\d+\s+(?:Rx|Tx|Warng|Error)\s+{_ID}\s+\d",
         "1.3": rf"\s*\d+\)\s+\d+[.,]\d+\s+\d+\s+(?:Rx|Tx|Warng|Error)\s+{_ID}\s+-\s+\d",
-        "2.0": rf"\s*\d+\s+\d+[.,]\d+\s+(?:DT|FD|FB|FE|BI|RR)\s+{_ID}\s+[RT]x\s+\d",
-        "2.1": rf"\s*\d+\s+\d+[.,]\d+\s+(?:DT|FD|FB|FE|BI|RR)\s+\d+\s+{_ID}\s+[RT]x\s+-?\s*\d",
+        "2.0": rf"\s*(?:\d+\s+)?\d+[.,]\d+\s+(?:DT|FD|FB|FE|BI|RR)\s+{_ID}\s+[RT]x\s+\d",
+        "2.1": rf"\s*(?:\d+\s+)?\d+[.,]\d+\s+(?:DT|FD|FB|FE|BI|RR)\s+\d+\s+{_ID}\s+[RT]x\s+-?\s*\d",
         "iso": rf"\s*\d+\)?\s+{ISO}\s+(?:\d+\s+)?(?:[A-Z][A-Za-z]\S*\s+)?(?:\d+\s+)?{_ID}\s",
     }
 )
@@ -127,23 +128,25 @@ class _Trc:
         payload = hex_payload(rest, length)
         return too_few(rest, length) if payload is None else self.rows.add(t_ns, identifier, bits, payload, channel)
 
-    def _two(self, number: str, time: str, kind: str, rest: str) -> str:
+    def _two(self, time: str, kind: str, rest: str) -> str:
         if kind in _OTHER:
             return self.rows.count("other_events")
         bits = _BITS.get(kind)
         if bits is None:
             return f"frame type {kind!r} is not known"
         t_ns = self._time(time)
-        cells = [number, time, kind, *rest.split(None, len(self.columns) - 4)] if self.columns else []
+        cells = rest.split(None, len(self.columns) - 1) if self.columns else []
         if kind == "ER":
-            bus = cells[self.bus] if self.bus > 0 and len(cells) > self.bus else "1"
-            return self.rows.add(t_ns, 0, ERROR, b"", int(bus) - 1 if bus.isdigit() else 0)
+            bus = cells[self.bus] if 0 <= self.bus < len(cells) else "1"
+            bits |= SENT if "Tx" in cells[:-1] else 0
+            return self.rows.add(t_ns, 0, bits, b"", int(bus) - 1 if bus.isdigit() else 0)
         if not cells:
-            cells = self._guess(number, time, kind, rest)
+            cells = self._guess(rest)
         name = cells[self.identifier]
         if len(name) > 8 or not name.isalnum():
             return f"{name[:12]!r} is no identifier"
-        bits |= (EXTENDED if len(name) > 4 else 0) | (SENT if cells[self.direction] == "Tx" else 0)
+        sent = self.direction >= 0 and cells[self.direction] == "Tx"
+        bits |= (EXTENDED if len(name) > 4 else 0) | (SENT if sent else 0)
         channel = int(cells[self.bus]) - 1 if self.bus >= 0 else 0
         length = int(cells[self.length])
         if self.coded and length > 8:
@@ -154,17 +157,17 @@ class _Trc:
         payload = hex_payload(data, length)
         return too_few(data, length) if payload is None else self.rows.add(t_ns, int(name, 16), bits, payload, channel)
 
-    def _guess(self, number: str, time: str, kind: str, rest: str) -> list[str]:
+    def _guess(self, rest: str) -> list[str]:
         """Columns of a file that lost its header, by its first frame: with a bus or without."""
         first = rest.split(None, 1)[0]
         self._order(_COLUMNS["2.1" if len(first) < 3 else "2.0"])
-        return [number, time, kind, *rest.split(None, len(self.columns) - 4)]
+        return rest.split(None, len(self.columns) - 1)
 
     def _order(self, columns: str) -> None:
         self.columns = columns.split(",") if columns else []
         place = {name: at for at, name in enumerate(self.columns)}
-        self.identifier, self.data = place.get("I", 3), place.get("D", len(self.columns) - 1)
-        self.bus, self.direction = place.get("B", -1), place.get("d", 0)
+        self.identifier, self.data = place.get("I", 0), place.get("D", len(self.columns) - 1)
+        self.bus, self.direction = place.get("B", -1), place.get("d", -1)
         self.coded = "l" not in place  # L is a length code, l a length in bytes
         self.length = place.get("l", place.get("L", -1))
 
@@ -173,8 +176,9 @@ class _Trc:
             t_ns = iso_ns(text)
             if t_ns is None:
                 raise ValueError(f"{text!r} is no date")
-            self.dates = True
-            self.rows.start_ns = 0
+            if not self.dates:
+                self.dates = True
+                self.rows.starts = [(0, 0)]
             return t_ns
         return scaled_ns(text, MS)
 
@@ -186,9 +190,9 @@ class _Trc:
                 self._order(_COLUMNS[value])
         elif key == "$STARTTIME":
             self._start(serial_ns(value), value)
-        elif key == "$COLUMNS" and {"N", "O", "T", "I", "D"} <= set(value.split(",")) and value.startswith("N,O,T,"):
-            self._order(value)
-        elif "Start time:" in line and self.rows.start_ns is None:
+        elif key == "$COLUMNS" and (order := _ORDER.match(value)) and "I" in value:
+            self._order(order[1])
+        elif "Start time:" in line and not self.rows.begun:
             self._start(numeric_date_ns(line), line.partition("Start time:")[2].strip())
         elif "Generated by" in line:
             self.rows.facts["recorder"] = line.partition("Generated by")[2].strip()
@@ -196,8 +200,9 @@ class _Trc:
 
     def _start(self, start_ns: int | None, text: str) -> None:
         if start_ns is not None and not self.dates:
-            self.rows.start_ns = start_ns
-        self.rows.facts["start"] = f"{text} (not understood)" if start_ns is None else shown(start_ns)
+            self.rows.begin(start_ns)
+        if len(self.rows.starts) < 2:
+            self.rows.facts["start"] = f"{text} (not understood)" if start_ns is None else shown(start_ns)
 
 
 _AT = re.compile(

@@ -77,13 +77,15 @@ class _Busmaster:
         elif text == "HEX":
             self.decimal = False
         elif text in ("ABSOLUTE MODE", "RELATIVE MODE"):
-            self.of_day, self.rows.wrap, self.rows.start_ns = False, None, None
+            self.of_day, self.rows.wrap = False, None
+            self.rows.starts.clear()
             self.rows.delta = text.startswith("RELATIVE")
         elif match := _START.search(line):
             day, month, year = map(int, match.groups())
-            self.rows.facts["start"] = text.removeprefix("START DATE AND TIME ") + " (taken as UTC)"
-            if self.of_day:
-                self.rows.start_ns = date_ns(year, month, day)
+            self.rows.facts.setdefault("start", text.removeprefix("START DATE AND TIME ") + " (taken as UTC)")
+            start_ns = date_ns(year, month, day)
+            if self.of_day and start_ns is not None:
+                self.rows.begin(start_ns)
         elif text.startswith("BUSMASTER"):
             self.rows.facts["recorder"] = text
         return ""

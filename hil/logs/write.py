@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -69,7 +70,8 @@ def write_log(trace: Trace, path: Path, on_progress: Progress | None = None) -> 
     except OSError as error:
         raise BenchError(f"cannot write the log {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed either
+            partial.unlink(missing_ok=True)
     if on_progress:
         on_progress(1.0)
     return changed + losses(trace, suffix)
@@ -148,6 +150,8 @@ def losses(trace: Trace, suffix: str) -> list[str]:
         found.append((sent.any(), "directions are not kept"))
     if suffix in (".blf", ".asc", ".log"):
         found.append(((fault & sent).any(), "error frames keep no direction"))
+    if suffix in (".blf", ".asc", ".log", ".trc"):
+        found.append(((fault & fd).any(), "error frames are not marked as CAN FD"))
     if suffix == ".log":
         found.append(((fault & (trace.id == 0)).any(), "error frames without a class are written as bus errors"))
     return [text for lost, text in found if lost]

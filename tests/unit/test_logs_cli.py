@@ -131,6 +131,22 @@ def test_convert_refuses_its_own_input_and_unknown_suffixes_before_reading(folde
     assert "x.xyz" in result.stderr
 
 
+@pytest.mark.parametrize("place", ["a" * 300, "drive.blf/x"], ids=["long", "in a file"])
+@pytest.mark.parametrize("command", ["convert", "decode"])
+def test_an_output_that_cannot_be_made_is_told_in_one_line(folder: Path, command: str, place: str) -> None:
+    words = ["convert", folder / "drive.blf", folder / f"{place}.log"]
+    if command == "decode":
+        words = ["decode", folder / "drive.blf", "--dbc", folder / "bms.dbc", "--out", folder / f"{place}.csv"]
+    result = hil_log(*words)
+    assert (result.exit_code, isinstance(result.exception, SystemExit)) == (4, True)
+    assert result.stderr.startswith("hil: cannot write")
+
+
+def test_a_database_that_cannot_be_looked_at_is_told_in_one_line(folder: Path) -> None:
+    result = hil_log("info", folder / "drive.blf", "--dbc", f"1={'a' * 300}")
+    assert (result.exit_code, isinstance(result.exception, SystemExit)) == (2, True)
+
+
 def test_decode_to_csv_has_a_row_a_frame_and_empty_fields_elsewhere(folder: Path) -> None:
     result = hil_log("decode", folder / "drive.blf", "--dbc", folder / "bms.dbc", "--out", folder / "x.csv")
     assert result.exit_code == 0, result.output

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hil.errors import BenchError, InputError
-from hil.logs.read import read_log, unpack
+from hil.logs.packed import unpack
+from hil.logs.read import read_log
 from hil.logs.trace import Trace, from_bytes, from_matrix, to_matrix
 from hil.logs.write import write_log
 from hil.tick import FrameBits
@@ -296,7 +297,7 @@ def test_a_wrong_checksum_of_one_gzip_member_costs_no_other_member(field: int) -
 
 
 def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.logs.read.FREE", 1 << 22)
+    monkeypatch.setattr("hil.logs.packed.FREE", 1 << 22)
     bomb, log = tmp_path / "bomb.log.gz", tmp_path / "log.gz"
     bomb.write_bytes(gzip.compress(bytes(1 << 28)))
     with pytest.raises(InputError, match="unpacks to too much"):

@@ -12,6 +12,7 @@ from hil.logs.dates import date_ns
 from hil.logs.growing import Growing
 from hil.logs.log import Log, Skip
 from hil.logs.moment import iso
+from hil.logs.recognise import BLF_OBJECT
 
 Progress = Callable[[float], None]
 
@@ -24,6 +25,7 @@ HEADER_SIZE = 144  # bytes of the file header in every file known
 BODY = OBJECT.size + CONTAINER.size
 STORED = 0
 LARGEST = 1 << 28  # bytes of one container inflated; a larger one is taken for damaged
+NO_HEADER = FILE_HEADER.unpack(bytes(FILE_HEADER.size))
 CHUNK = 1 << 20  # bytes walked at once where objects lie outside containers
 KEPT = 100  # skips named; more are only counted
 NAMES = {
@@ -39,14 +41,16 @@ NAMES = {
 def read_blf(content: bytes, on_progress: Progress | None = None) -> Log:
     """Read a BLF file. Times are absolute when the header has a start time (taken as UTC), to the nanosecond.
 
-    A broken container or object is skipped and named with its byte offset, the walk goes on at the next signature. A
+    A file without its header is read as well, then without a start time; of files joined to one each has its own. A broken
+    container or object is skipped and named with its byte offset, the walk goes on at the next signature. A
     container that fails its checksum is skipped whole, for nothing tells which of its bytes are right; of one cut off
     at the end of the file (a recorder that was killed) everything there is kept.
 
     Raises:
         InputError: the content is not BLF.
     """
-    if len(content) < FILE_HEADER.size or content[:4] != MAGIC:
+    headless = not content.startswith(MAGIC)
+    if BLF_OBJECT.search(content) is None if headless else len(content) < FILE_HEADER.size:
         raise InputError(Problem("not a BLF file", expected="LOGG and a header of 144 bytes", found=repr(content[:8])))
     return _Reader(content, on_progress or _silent).read()
 
@@ -71,13 +75,13 @@ class _Reader:
 
     def __init__(self, content: bytes, on_progress: Progress) -> None:
         self.content, self.on_progress = content, on_progress
-        header = FILE_HEADER.unpack_from(content)
         self.skips: list[Skip] = []
         self.unreadable = 0
+        self.first, header = self._header()
         start_ns = _start_ns(header)
         if start_ns is None:
             self._skip(40, "start time that is no date")
-        self.start_ns = start_ns or 0
+        self.start_ns = self.told_ns = start_ns or 0
         self.facts = {"application": f"{header[2]}", "version": ".".join(map(str, header[6:10]))}
         hint = max(1024, min(header[12], len(content) // 8))
         self.columns = Growing.of(hint, hint)
@@ -89,7 +93,6 @@ class _Reader:
         self.frames = self.words = 0
         self.pending: list[bytes] = []
         self.pending_size = 0
-        self.first = self._begin(header[1])
         self.claimed = header[10]
 
     def read(self) -> Log:
@@ -102,20 +105,37 @@ class _Reader:
         if not self.unreadable and (headless or self.claimed > size):  # cut between two objects
             told = f"; its header says it has {self.claimed} bytes" if self.claimed > size else " behind its header"
             self._skip(size, f"the file ends here{told}")
-        if self.start_ns:
-            self.facts["start"] = iso(self.start_ns)
+        if self.told_ns:
+            self.facts["start"] = iso(self.told_ns)
         named = [f"{NAMES.get(int(kind), f'type {kind}')}: {self.others[kind]}" for kind in np.flatnonzero(self.others)]
         if named:
             self.facts["objects that are no frames"] = ", ".join(named)
         trace = self.columns.trace(self.frames, self.words, absolute=bool(self.start_ns))
         return Log("blf", trace, tuple(self.skips), self.unreadable, self.facts)
 
-    def _begin(self, header_size: int) -> int:
-        """Where the objects begin: behind the header, unless its size is damaged and the usual place shows it."""
-        if self.content[header_size : header_size + 4] == MARK:
-            return header_size
-        usual = self.content.find(MARK, FILE_HEADER.size, HEADER_SIZE + objects.WINDOW + 4)
-        return usual if usual >= 0 else HEADER_SIZE
+    def _header(self) -> tuple[int, tuple[int, ...]]:
+        """Where the objects begin, and the fields of the file's header; zeros where there is none."""
+        content = self.content
+        usual = content.find(MARK, FILE_HEADER.size, HEADER_SIZE + objects.WINDOW + 4)
+        if content.startswith(MAGIC) or (usual >= 0 and content.find(MAGIC, 0, usual) < 0):
+            header = FILE_HEADER.unpack_from(content)
+            if header[0] != MAGIC:
+                self._skip(0, "no signature LOGG")
+            # the size in the header, unless it is damaged and the usual place shows it
+            begin = header[1] if content[header[1] : header[1] + 4] == MARK else usual
+            return begin if begin >= 0 else HEADER_SIZE, header
+        return 0, NO_HEADER
+
+    def _another(self, position: int, found: int) -> int:
+        """Where the header of a further file begins that was joined to this one; -1 when there is none before ``found``."""
+        at = self.content.rfind(MAGIC, position, found)
+        if at < 0 or not FILE_HEADER.size <= found - at <= HEADER_SIZE + objects.WINDOW:
+            return -1
+        self._flush()
+        if self.start_ns or not self.frames:  # else the times before count from another zero
+            self.start_ns = _start_ns(FILE_HEADER.unpack_from(self.content, at)) or self.start_ns
+        self.told_ns = self.told_ns or self.start_ns
+        return at
 
     def _skip(self, offset: int, what: str) -> None:
         self.unreadable += 1
@@ -127,6 +147,8 @@ class _Reader:
         content = self.content
         found = content.find(MARK, position)
         end = found if found >= 0 else len(content)
+        joined = self._another(position, end)
+        end = joined if joined >= 0 else end
         if end - position > objects.WINDOW or (found < 0 and content[position : position + 1] == MARK[:1]):
             self._skip(position, f"{end - position} bytes that are no object")
             self._break()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hil.logs.log import Skip
 
 HEAD = struct.Struct("<4s4xQQ")  # signature, length, number of links
-UNFINISHED = b"UnFinMF "
+FINISHED, UNFINISHED = b"MDF     ", b"UnFinMF "
 FIRST = 64  # place of the block HD, behind the identification
 KEPT = 100  # skips named; more are only counted
 LAYOUT = {

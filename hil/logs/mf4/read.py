@@ -15,7 +15,7 @@ from hil.errors import InputError, Problem
 from hil.logs.log import Log
 from hil.logs.mf4 import BUS_EVENT, FLAGS, KINDS, LENGTHS, NO_FRAMES
 from hil.logs.mf4 import data as mf4_data
-from hil.logs.mf4.blocks import FIRST, LINEAR, RATIONAL, Blocks, Channel, DataGroup, Group
+from hil.logs.mf4.blocks import FINISHED, FIRST, LINEAR, RATIONAL, UNFINISHED, Blocks, Channel, DataGroup, Group
 from hil.logs.mf4.data import Matrix, Part, Stretch
 from hil.logs.mf4.records import Records, records_of
 from hil.logs.mf4.signal import Payloads, from_blocks, from_records
@@ -56,6 +56,8 @@ def read_mf4(content: bytes, on_progress: Progress | None = None) -> Log:
     if content[FIRST : FIRST + 2] == b"HD" or content[8:9] in (b"2", b"3"):
         found = content[8:16].decode("latin-1").strip(" \0")
         raise InputError(Problem("cannot read the MF4 file", expected="ASAM MDF version 4", found=f"version {found}"))
+    if content[:8] not in (FINISHED, UNFINISHED):
+        blocks.skip(0, "no identification of an MDF file")
     start_ns = _start_ns(blocks)
     tree = blocks.tree()
     signals = _signals(blocks, tree)

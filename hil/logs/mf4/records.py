@@ -129,7 +129,8 @@ def _told_apart(blocks: Blocks, group: DataGroup, held: list[Stretch], before: i
     joined = np.frombuffer(b"".join(stretch.data for stretch in held), np.uint8)
     none, no_kinds = np.zeros(0, np.int64), np.zeros(0, np.int32)
     at, of = np.concatenate([none, *places]), np.concatenate([no_kinds, *kinds])
-    stream = Stream(joined, at, of, np.array(breaks[1:], np.int64), groups)
+    whole = not held or held[0].start == 0  # else records are missing before the first that is there
+    stream = Stream(joined, at, of, np.array(breaks[1:] if whole else breaks, np.int64), groups)
     out = []
     for index, one in enumerate(groups):
         if not variable[index]:

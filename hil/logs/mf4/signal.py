@@ -13,7 +13,8 @@ from hil.logs.mf4.data import Matrix, Stretch
 from hil.logs.mf4.records import Places, Records, Stream
 
 MOST = 64  # bytes of a frame
-TRIED = 4  # first records behind a damage by which their offsets are found again
+TRIED = 4  # first records, of the stream or behind a damage, by which payloads are found again
+MOST_BESIDE = 0.8  # share of frames with a payload where one is expected, in a stream that has each beside its frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +45,10 @@ def from_blocks(held: list[Stretch], offsets: NDArray[np.uint64]) -> Payloads:
 def from_records(records: Records, group_at: int, offsets: NDArray[np.uint64], by_order: bool) -> Payloads | None:
     """Payloads in the records of the group at ``group_at`` of the same stream; None when there is no such group.
 
-    An offset counts the payloads before it. Where records were lost the count goes on anew, by what fits the most records
-    up to the next damage. ``by_order``: the recorder did not write the offsets, the payloads come in the frames' order.
+    An offset counts the payloads before it. Where records were lost, a payload is the frame's own that lies as far from it
+    as those of the first frames do; in a stream where these lie here and there the count goes on anew, by what fits the
+    most records up to the next damage. ``by_order``: the recorder did not write the offsets, the payloads come in the
+    frames' order.
     """
     stream = records.stream
     index = next((i for i, g in enumerate(stream.groups) if g.at == group_at), None) if stream else None
@@ -58,10 +61,27 @@ def from_records(records: Records, group_at: int, offsets: NDArray[np.uint64], b
     sizes = _u32(stream.data, places) + 4
     counted = np.cumsum(sizes) - sizes
     wanted = np.minimum(offsets, np.uint64(2**62)).astype(np.int64)
-    if by_order and len(places) == len(records):
+    if by_order and len(places) == len(records) and not len(stream.breaks):
         return _gathered(stream.data, places, np.ones(len(records), np.bool_), ends)
-    found = _matched(stream, records.where, places, wanted, counted)
+    found = _by_offset(wanted, counted)
+    if len(stream.breaks) or (found[:-1] < 0).any() or (np.diff(found[:-1]) <= 0).any():
+        beside = _beside(records.where, places, found)
+        found = _matched(stream, records.where, places, wanted, counted) if beside is None else beside
     return _gathered(stream.data, places[np.maximum(found, 0)], found >= 0, ends)
+
+
+def _by_offset(asked: Places, have: Places) -> Places:
+    """Index of the payload at each offset, -1 where there is none."""
+    at = np.minimum(np.searchsorted(have, asked), len(have) - 1)
+    return np.where(have[at] == asked, at, -1)
+
+
+def _beside(frames: Places, places: Places, found: Places) -> Places | None:
+    """Index of the payload as far from each frame as from the first ones, -1 where there is none; None when few are."""
+    first = np.flatnonzero(found[:TRIED] >= 0)
+    tried = [_by_offset(frames + far, places) for far in dict.fromkeys((places[found[first]] - frames[first]).tolist())]
+    best = max(tried, key=lambda one: int((one >= 0).sum()), default=np.full(len(frames), -1, np.int64))
+    return best if (best >= 0).mean() > MOST_BESIDE else None
 
 
 def _matched(stream: Stream, frames: Places, places: Places, wanted: Places, counted: Places) -> Places:
@@ -78,8 +98,8 @@ def _matched(stream: Stream, frames: Places, places: Places, wanted: Places, cou
         pairs = (asked[:TRIED, None] - have[None, :TRIED]).ravel().tolist() if part else []
         shifts = dict.fromkeys([shift, *pairs])
         shift = max(shifts, key=lambda by: int(np.isin(asked - by, have).sum()))
-        at = np.minimum(np.searchsorted(have, asked - shift), len(have) - 1)
-        out[mine] = np.where(have[at] == asked - shift, at + theirs.start, -1)
+        found = _by_offset(asked - shift, have)
+        out[mine] = np.where(found >= 0, found + theirs.start, -1)
     return out
 
 
