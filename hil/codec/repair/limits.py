@@ -17,6 +17,8 @@ _TOO_LARGE = {
 }
 # Would hide a number from the patterns above; no program writes a digit so. Entities of a file's own could hide it too.
 _WRITTEN_OUT = re.compile(r"&#(?:0*(?:4[89]|5[0-7]|95)|x0*(?:3[0-9]|5[fF]));|<!ENTITY\b")
+_DIGITS = 400
+_LONG = re.compile(rf"\d{{{_DIGITS + 1}}}")  # the library's tokens take the square of a number's length
 _ID_RANGE = re.compile(r"ID\s*=\s*([0-9A-Fa-f]{1,8})h\s*-\s*([0-9A-Fa-f]{1,8})h", re.MULTILINE)
 
 
@@ -25,6 +27,10 @@ def too_large(text: str, kind: str, path: str) -> Problem | None:
     if kind != "sym" and (hidden := _WRITTEN_OUT.search(text)) is not None:
         what = "a digit or letter written as a number of XML"
         return Problem(what, path, *_place(text, hidden.start()), "the character itself", hidden[0][:40])
+    long = _LONG.search(text) if kind == "sym" else None
+    if long is not None:
+        expected, start = f"at most {_DIGITS} digits", f"{long[0][:20]}..."
+        return Problem("a number that is too long", path, *_place(text, long.start()), expected, start)
     found = _TOO_LARGE[kind].search(text)
     if found is not None:
         return Problem(
