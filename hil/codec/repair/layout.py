@@ -56,16 +56,11 @@ def _brought(message: Message, signals: list[Signal], path: str, where: Where, n
             signal = replace(signal, mux_signal="", mux_ranges=())
         elif above is not None and not readable(above, signal.mux_ranges):
             low, high = above.raw_range
-            found = short(", ".join(_shown(a) if a == b else f"{_shown(a)}-{_shown(b)}" for a, b in signal.mux_ranges))
+            found = short(", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in signal.mux_ranges))
             what = f"{name}: no frame brings it, {above.name} never has that value"
             notes.append(Problem(what, path, *place, f"{low} to {high}", found))
         out.append(signal)
     return out
-
-
-def _shown(value: int) -> str:
-    """Its digits; of a number that nobody can have meant, not thousands of them."""
-    return f"{value}" if abs(value) < 1 << 64 else f"{value:#x}"
 
 
 def overlaps(message: Message, signals: list[Signal], path: str, where: Where) -> list[Problem]:
