@@ -17,6 +17,7 @@ from hil.clocks import RealClock, VirtualClock
 from hil.codec import decode, restbus
 from hil.codec.e2e import Protection
 from hil.codec.mapping import Bus, load_bus
+from hil.codec.nouns import Message
 from hil.errors import InputError, Problem
 from hil.faults import catalogue
 from hil.files import Document, load_model, resolve
@@ -56,9 +57,9 @@ class Plugged:
         """Identifier of every message by name."""
         return {m.name: m.id for m in self.bus.db.messages}
 
-    def sent(self) -> list[str]:
-        """Names of the messages the bench sends."""
-        return [m.name for m in restbus.sent_messages(self.bus.db, self.rules)]
+    def sent(self) -> list[Message]:
+        """The messages the bench sends."""
+        return restbus.sent_messages(self.bus.db, self.rules)
 
     def protections(self) -> dict[str, Protection | None]:
         """Protection of every message by name."""
@@ -74,6 +75,12 @@ class Assembled:
     lowered: lowering.Lowered
     compiled: Compiled
     identity: dict[str, str]
+    plugged: Plugged
+
+    def held_back(self) -> list[str]:
+        """One sentence for each message that the bench did not send as things stand, and why."""
+        states = np.asarray(self.rig.states)["restbus"]
+        return restbus.suppressions(states, self.plugged.sent(), self.plugged.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,7 @@ def lower_case(loaded: Loaded, case: Case, plugged: Plugged) -> tuple[lowering.L
             errors.problems.append(loaded.document.problem(("needs", "faults", index), found, expected=expected))
     with errors.collecting():
         known = uncertainties(plugged.model, plugged.document, loaded.table)
-        made = lowering.lowered(loaded, case, plugged.protections(), plugged.sent(), known)
+        made = lowering.lowered(loaded, case, plugged.protections(), [m.name for m in plugged.sent()], known)
     with errors.collecting():
         compiled = compiled_checks(loaded, case, plugged)
     errors.raise_if_any()
@@ -262,7 +269,7 @@ def mount(
     # a bound for runs whose steps never end: preparation, steps, waits and the slowest reaction
     longest = model.given.within + (model.duration or _longest(lowered))
     rig = engine.Rig(states, fixed, quiet_link(), model.tick, longest, bench, clock, sink)
-    return Assembled(rig, sink, lowered, checks, identity)
+    return Assembled(rig, sink, lowered, checks, identity, plugged)
 
 
 def _longest(lowered: lowering.Lowered) -> int:

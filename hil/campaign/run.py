@@ -176,6 +176,8 @@ def run_made(
         checks.append(_expired(rig, loaded, t_end_s))
     if ended is not None:
         _tell_steps(made, ended.t_end_ns)
+        for told in made.held_back():
+            made.sink.event(ended.t_end_ns, "restbus", told)
         made.sink.event(ended.t_end_ns, ENDED, ended.ending.value)
     made.sink.verdicts(round(t_end_s * 1e9), checks)
     made.sink.close()

@@ -127,6 +127,19 @@ def test_cycles_of_one_length_take_turns(record: Record) -> None:
     assert speed != clock
 
 
+def test_what_the_bench_file_suppresses_is_not_sent_by_a_step_either_and_is_told(bus: Path) -> None:
+    text = (
+        (bus / "bench.yaml").read_text().replace("[Bench, Gateway]", "[Bench, Gateway], suppress: [GW_Wake, GW_Clock]")
+    )
+    (bus / "quiet.yaml").write_text(text)
+    run_all([bus / "written.yaml"], Options(bus / "quiet", bench=bus / "quiet.yaml"), Screen(quiet=True))
+    quiet = read(bus / "quiet" / "record.mcap")
+    assert [frames(quiet, i)[0] for i in (1003, 1004)] == [[], []]
+    told = [e["text"] for e in quiet.events if e["kind"] == "restbus"]
+    assert told[0] == "GW_Wake: suppressed by the bench file, 1 frames held back"
+    assert told[1].startswith("GW_Clock: suppressed by the bench file, ")
+
+
 def test_the_record_gives_the_same_digest_again(record: Record) -> None:
     assert replay_record(record.path).same
 

@@ -1,6 +1,7 @@
 """Whole runs: the scenarios pass on the healthy BMS, find the named defects, and are the same every time."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -148,6 +149,9 @@ def test_the_bench_stops_sending_what_it_hears_the_bms_send(tmp_path: Path) -> N
     path = written(tmp_path, "always: restbus.suppressed == 10 and restbus.heard > 10")
     outcome = ran(path, tmp_path / "out", bench=bench)
     assert statuses(outcome) == [("A-1", "PASS")]
+    told = [e["text"] for e in read(tmp_path / "out" / "record.mcap").events if e["kind"] == "restbus"]
+    assert len(told) == 10
+    assert re.fullmatch(r"BMS_State: another node sends it, last heard at \d+\.\d+ s, \d+ frames held back", told[0])
 
 
 def bench_with(folder: Path, restbus: str) -> Path:
