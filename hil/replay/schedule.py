@@ -147,7 +147,7 @@ def scaled(t_ns: Int64, speed: Fraction) -> Int64:
         return t_ns
     a, b = speed.denominator, speed.numerator  # t * a / b
     largest = int(np.abs(t_ns).max())
-    if 2 * largest * a + b <= INT64_MAX:
+    if 2 * (max(largest, 1) * a + b) <= INT64_MAX:  # every number on the way fits, also where all times are 0
         return (2 * t_ns * a + b) // (2 * b)
     exact = [(2 * int(t) * a + b) // (2 * b) for t in t_ns]
     if max(exact) > INT64_MAX:

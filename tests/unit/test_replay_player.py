@@ -13,7 +13,7 @@ from hil.replay.filters import Filter, parse_remap, parse_rules, wanted
 from hil.replay.lateness import Lateness
 from hil.replay.player import Ended, Marks, Player
 from hil.replay.ports import KEY_EXTENDED, Answer, VirtualPacer
-from hil.replay.schedule import Timing, plan, turns
+from hil.replay.schedule import Timing, plan, scaled, turns
 from hil.replay.targets import Collecting, Spread
 from hil.replay.wire import BitRates, durations_ns
 from hil.tick import Frame
@@ -264,3 +264,10 @@ def test_times_that_do_not_fit_are_refused(gap_ns: int | None, pause_ns: int, lo
     trace = from_bytes([0, 1, 2], [1, 2, 3], [0, 0, 0], [b"", b"", b""])
     with pytest.raises(InputError, match="292 years"):
         list(turns([plan(trace, Filter(), Timing(gap_ns=gap_ns))], loops, pause_ns))
+
+
+@pytest.mark.parametrize(
+    "speed", [Fraction(1, 10**20), Fraction(10**19), Fraction(2**62 + 1, 3), Fraction(3, 2**62 + 1)]
+)
+def test_a_speed_of_many_digits_leaves_the_first_frame_at_the_start(speed: Fraction) -> None:
+    assert scaled(np.zeros(2, np.int64), speed).tolist() == [0, 0]
