@@ -13,7 +13,7 @@ import click
 
 from hil.cli.replay_check import check_files, check_sending
 from hil.cli.replay_judge import against_golden, tolerances_of
-from hil.cli.replay_notes import idle
+from hil.cli.replay_notes import idle, unrepaired
 from hil.cli.replay_plan import Planned, marks_of, planned, seams_of, sources_of, time_of
 from hil.cli.replay_report import as_dict, exit_code, tell
 from hil.errors import BenchError, ExitCode, InputError, Problem
@@ -105,7 +105,7 @@ def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             target.close()
         except OSError as error:
             problem = str(error)
-    notes = [*made.notes, *idle(made, chosen)]
+    notes = [*made.notes, *idle(made, chosen), *unrepaired(made, chosen)]
     if chosen["out"] is not None and kept:
         notes += [f"{chosen['out']}: {text}" for text in write_log(kept[0], chosen["out"])]
     problems = [text for text in (problem, _unheard(target, chosen)) if text]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hil.cli.replay_notes import idle
+from hil.cli.replay_notes import idle, unrepaired
 from hil.cli.replay_plan import Planned, planned, seams_of, sources_of
 from hil.errors import InputError, Problem
 from hil.logs.trace import Trace
@@ -51,7 +51,12 @@ def taken(logs: Sequence[Path], chosen: Mapping[str, Any]) -> Taken:
     player = Player(target, VirtualPacer(), touch=None if seams is None else seams.touch)
     report = player.play(turns(made.plans, made.loops, made.pause_ns))
     target.close()
-    return Taken(made, kept[0], [*_notes(made, report), *idle(made, chosen)], all(s.whole for s in sources))
+    return Taken(
+        made,
+        kept[0],
+        [*_notes(made, report), *idle(made, chosen), *unrepaired(made, chosen)],
+        all(s.whole for s in sources),
+    )
 
 
 def _notes(made: Planned, report: Report) -> list[str]:

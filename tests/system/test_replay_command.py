@@ -1,6 +1,7 @@
 """``hil replay`` from the command line to files, reports and exit codes."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -291,7 +292,7 @@ def test_a_place_that_cannot_be_written_is_told_before_a_frame_is_read(tmp_path:
 
 def test_options_that_meet_nothing_in_the_log_are_told(voltages: Path) -> None:
     met = ("--map-id", "0x101=0x201", "--drop", "BMS_Pack:10%", "--set", "BMS_Pack.PackVoltage=1 V")
-    assert told(voltages, "--dry-run", "--dbc", DBC, *met)["notes"] == []
+    assert told(voltages, "--dry-run", "--dbc", DBC, "--e2e", E2E, *met)["notes"] == []
     missed = ("--map-id", "0x7A0=0x201", "--map-channel", "3=4", "--drop", "0x7A0:10%", "--duplicate", "BMS_Soc:1%")
     signals = ("--set", "BMS_MinMax.CellVoltageMax=3 V", "--set", "BMS_Pack.PackVoltage=1 V@2s..3s")
     made = told(voltages, "--dry-run", "--dbc", DBC, *missed, *signals)
@@ -300,6 +301,24 @@ def test_options_that_meet_nothing_in_the_log_are_told(voltages: Path) -> None:
     for option, text in zip((*missed, *signals)[::2], (*missed, *signals)[1::2], strict=True):
         assert f"{option} {text}: no frame of the logs played is like that" in words
     assert "  rewritten: 0" in hil_replay(voltages, "--dry-run", "--dbc", DBC, *signals).output
+
+
+def test_a_rewritten_message_whose_checksum_nothing_repairs_is_told(voltages: Path) -> None:
+    change = ("--dry-run", "--dbc", DBC, "--set", "BMS_Pack.PackVoltage=1 V")
+    bare = told(voltages, *change)["notes"]
+    assert bare == ["BMS_Pack was rewritten and no --e2e says how its Crc is made: it stays as it was in the log"]
+    assert told(voltages, *change, "--e2e", E2E)["notes"] == []
+    assert told(voltages, *change, "--e2e", E2E, "--repair", "off")["notes"] == []
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no pipe has a name here")
+def test_a_log_may_come_through_a_pipe(log: Path) -> None:
+    end, start = os.pipe()
+    os.write(start, LOG.encode())
+    os.close(start)
+    made = told(f"/dev/fd/{end}", "--dry-run")
+    os.close(end)
+    assert (made["code"], made["sent"], made["notes"]) == (0, 5, [])
 
 
 def test_a_file_of_e2e_that_fits_no_frame_is_told(voltages: Path) -> None:
