@@ -76,15 +76,17 @@ class Recording:
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def load_bench(path: Path | None) -> Plugged:
+def load_bench(path: Path | None, dbc: Path | None = None) -> Plugged:
     """Load a bench file, by default the virtual bench that ships with the project.
+
+    ``dbc`` is a database in which its quantities are looked up instead of in its own.
 
     Raises:
         InputError: the file or one it names is wrong.
     """
     chosen = located(path) if path is not None else shipped("scenarios/benches/virtual.yaml")
     model, document = load_model(chosen, BenchFile)
-    return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities)))
+    return Plugged(chosen, model, document, load_bus(resolve(document, ("quantities",), model.quantities), dbc))
 
 
 def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:
@@ -247,6 +249,32 @@ def mount(
     return Assembled(rig, sink, lowered, checks, identity)
 
 
+def mount_log(
+    loaded: Loaded,
+    case: Case,
+    plugged: Plugged,
+    lowered: lowering.Lowered,
+    checks: Compiled,
+    bench: Bench,
+    timeline: Any,
+    recording: Recording,
+) -> Assembled:
+    """What judges a log: decoding, a ``timeline`` of its own and checks. Nothing is sent, so the bus may be anybody's.
+
+    Raises:
+        InputError: the files do not fit each other.
+        BenchError: the record cannot be written.
+    """
+    model, wired = loaded.model, plugged.bus
+    codec = decode.params(wired.db, wired.quantities, wired.e2e, loaded.table)
+    rooms = {"codec": codec, "timeline": timeline, "checks": checks.params}
+    fixed = engine.params(loaded.table, model.tick, model.seed, **rooms)
+    identity = bench.identity()
+    sink = _sink(loaded, case, checks, identity, recording)
+    rig = engine.Rig(engine.state(), fixed, quiet_link(), model.tick, 0, bench, VirtualClock(), sink)
+    return Assembled(rig, sink, lowered, checks, identity)
+
+
 def _longest(lowered: lowering.Lowered) -> int:
     p = np.asarray(lowered.timeline)[0]
     steps = int(p["end_ns"].sum())
@@ -289,7 +317,12 @@ def _bench_half(
 ) -> tuple[Any, Any]:
     model, table, wired = loaded.model, loaded.table, plugged.bus
     protections = wired.e2e.lines()
-    request = next(m for m in wired.db.messages if m.name == REQUEST)
+    request = next((m for m in wired.db.messages if m.name == REQUEST), None)
+    if request is None or wired.e2e.of(REQUEST) is None:
+        expected = f"a protected message {REQUEST}, by which the bench asks the BMS for its states"
+        raise InputError(
+            Problem(f"the bench {plugged.path.name} can judge logs alone", str(wired.db.path), expected=expected)
+        )
     fault_params = catalogue.params(lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults"))
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
     sent = restbus.Rules(**plugged.model.restbus.model_dump())

@@ -18,6 +18,7 @@ Examples:
   hil replay drive.blf --dbc dbc/bench.dbc --e2e dbc/bench.e2e.yaml --corrupt crc:BMS_State@2s..3s --out bad.blf
   hil replay drive.blf --dbc dbc/bench.dbc --break "BMS_Pack.PackVoltage > 400 V" --dry-run
   hil replay drive.blf --expect scenarios/cell_overvoltage.yaml
+  hil replay drive.blf --expect car_limits.yaml --bench car.yaml
   hil replay drive.blf --into virtual-bms
   hil replay results/record.mcap --into engine
 
@@ -45,7 +46,7 @@ be sent, or others are not heard any more; 130 interrupted.
 @click.option("--only-channel", "channels", multiple=True, type=click.IntRange(0, 255), help="Only this log channel.")
 @click.option("--map-id", multiple=True, help="Send under another identifier: 0x100=0x200, or names.")
 @click.option("--map-channel", multiple=True, help="Renumber channels: 0=1.")
-@click.option("--dbc", type=EXISTING, help="Database for names and signals.")
+@click.option("--dbc", type=EXISTING, help="Database for names and signals; with --expect, of the log.")
 @click.option(
     "--e2e", type=EXISTING, help="File that tells how messages are protected; counters and checksums then fit."
 )

@@ -60,8 +60,11 @@ def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
         InputError: options that do not go together, or a file that is wrong.
     """
     _refuse(SENDING, chosen, "no --expect and no --into: the log is sent nowhere")
-    if chosen["dbc"] is not None and not any(_is_given(name, chosen) for name in NAMING):
-        expected = "--bench, a bench file whose quantities are of this database: by it the frames are decoded"
+    decodes = chosen["expect"] is not None and chosen["into"] is None
+    if chosen["dbc"] is not None and not decodes and not any(_is_given(name, chosen) for name in NAMING):
+        expected = (
+            "--expect without --into, or an option with a name of it: what the virtual BMS says is of its own database"
+        )
         raise InputError(Problem("--dbc", expected=expected))
     if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
         _refuse(
@@ -148,14 +151,22 @@ def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptio
     is_cut = span.stop_ns is not None or (into and bool(chosen["window"] or start_on))
     changing = any(_is_given(name, chosen) for name in (*CHANGING, *DEFAULTS))
     if not (changing or is_cut or len(logs) > 1 or len(chosen["channels"]) > 1):
-        return LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel), [], True
+        options = LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel)
+        return replace(options, dbc=None if into else chosen["dbc"]), [], True
     from hil.cli.replay_taken import taken
 
     # Expectations need what was said before their start too; the virtual BMS meets the log where it is cut.
     made = taken(logs, chosen if into else {**chosen, "start_on": None, "window": f"..{span.stop_ns} ns" * is_cut})
     start_s, trigger = (0.0, "") if into else (made.at_ns(span.start_ns) * 1e-9, start_on)
     return (
-        LogOptions(chosen["results"], chosen["bench"], start_s, trigger, None, planned=made.trace),
+        LogOptions(
+            chosen["results"],
+            chosen["bench"],
+            start_s,
+            trigger,
+            planned=made.trace,
+            dbc=None if into else chosen["dbc"],
+        ),
         made.notes,
         made.whole,
     )

@@ -219,7 +219,7 @@ def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_p
         (("--dry-run", "--dbc", DBC, "--e2e", E2E), "--e2e: expected --set"),
         (("--dry-run", "--dbc", DBC, "--e2e", E2E, "--renumber", "--repair", "off"), "--renumber: expected no"),
         (("--out", "out.xyz"), "--out out.xyz: expected a name that ends in"),
-        (("--expect", "x.yaml", "--dbc", DBC), "--dbc: expected --bench"),
+        (("--into", "virtual-bms", "--dbc", DBC), "--dbc: expected --expect"),
         (("--dry-run", "--window", "1..2"), "--window: expected a time"),
         (("--dry-run", "--drop", "half"), "share 'half': expected a ratio"),
         (("--dry-run", "--dbc", DBC, "--set", "BMS_Pack.PackVoltage=3 A"), "PackVoltage=3 A': expected a voltage"),
