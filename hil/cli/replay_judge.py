@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.bar import busy
 from hil.cli.replay_check import check_files
 from hil.errors import ExitCode, InputError, Problem
 from hil.logs.trace import Trace
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 SENDING = (
     "interface channel bitrate bus_option route out to_stdout dry_run fast suppress_live wait_for map_channel breakpoints "
-    "step late_limit no_realtime"
+    "step late_limit no_realtime delay"
 ).split()
-CHANGING = "gap max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
+CHANGING = "gap burst max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
 DEFAULTS = {"speed": "1", "loop": "1", "pause": "0s", "repair": "touched"}
 NAMING = "ids map_id changes corrupt drop duplicate start_on e2e golden".split()  # what a database is needed for
 TAKING = ["window", "start_on", "channels"]
@@ -90,16 +91,19 @@ def _is_given(name: str, chosen: Mapping[str, Any]) -> bool:
 def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
     """A record run again by the bench half, compared with itself."""
     from hil.campaign.replaying import replay_record
+    from hil.campaign.run import Screen
 
     if chosen["expect"] is not None:
         raise InputError(Problem("--into engine", expected="no --expect: the record has its own scenario"))
     with tempfile.TemporaryDirectory(prefix="hil-replay-") as folder:
         new = Path(folder) / "record.mcap"
         check_files([log], chosen, new)
-        done = replay_record(log, new)
+        screen = Screen(quiet=chosen["as_json"])
+        done = screen.follow(log.name, lambda told: replay_record(log, new, told))
         compared = None
         if chosen["golden"] is not None:
-            compared = replace(_files(chosen["golden"], new, chosen), new=Path("the record of the new run"))
+            with busy(f"comparing with {chosen['golden'].name}"):
+                compared = replace(_files(chosen["golden"], new, chosen), new=Path("the record of the new run"))
     if chosen["as_json"]:
         told = {**done.as_dict(), "golden": None if compared is None else compared.as_dict()}
         click.echo(json.dumps(told, indent=1))
@@ -124,7 +128,8 @@ def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             raise InputError(
                 Problem("--golden", expected="a scenario of one case", found=f"{len(outcome.cases)} cases")
             )
-        compared = _files(chosen["golden"], outcome.folder / outcome.cases[0]["record"], chosen)
+        with busy(f"comparing with {chosen['golden'].name}"):
+            compared = _files(chosen["golden"], outcome.folder / outcome.cases[0]["record"], chosen)
     if chosen["as_json"]:
         told: Any = outcome.cases if compared is None else {"cases": outcome.cases, "golden": compared.as_dict()}
         click.echo(json.dumps(told, indent=1))

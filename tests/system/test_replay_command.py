@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def lines(text: str) -> list[tuple[float, str]]:
         ((), [0, 0.01, 0.02, 0.5, 4]),
         (("--speed", "4"), [0, 0.0025, 0.005, 0.125, 1]),
         (("--gap", "5ms"), [0, 0.005, 0.01, 0.015, 0.02]),
+        (("--gap", "5ms", "--burst", "2"), [0, 0, 0.005, 0.005, 0.01]),
+        (("--delay", "1s"), [1, 1.01, 1.02, 1.5, 5]),
         (("--fast",), [0, 0, 0, 0, 0]),
         (("--max-gap", "100ms"), [0, 0.01, 0.02, 0.12, 0.22]),
         (("--window", "10ms..1s"), [0, 0.01, 0.49]),
@@ -177,6 +180,15 @@ def test_steps_are_taken_from_the_keyboard(voltages: Path) -> None:
     assert hil_replay(voltages, "--dry-run", "--step", stdin="\nq\n").exit_code == 3
 
 
+def test_a_step_goes_back_and_what_is_no_answer_is_asked_again(voltages: Path) -> None:
+    result = hil_replay(voltages, "--dry-run", "--step", stdin="\n\nb\nx\n\nc\n")
+    where = re.findall(r"before frame (\d+)", result.output)
+    assert where == ["1", "2", "3", "2", "3"]
+    assert result.output.count("quit: ") == 6
+    assert "11 of 11 frames sent" in result.output
+    assert "added: 1" in result.output
+
+
 def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.log"
     options = ("--dbc", DBC, "--e2e", E2E, "--set", "BMS_Pack.PackVoltage=400 V")
@@ -220,6 +232,7 @@ def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_p
         (("--dry-run", "--dbc", DBC, "--e2e", E2E, "--renumber", "--repair", "off"), "--renumber: expected no"),
         (("--out", "out.xyz"), "--out out.xyz: expected a name that ends in"),
         (("--into", "virtual-bms", "--dbc", DBC), "--dbc: expected --expect"),
+        (("--dry-run", "--burst", "2"), "--burst: expected --gap"),
         (("--dry-run", "--window", "1..2"), "--window: expected a time"),
         (("--dry-run", "--drop", "half"), "share 'half': expected a ratio"),
         (("--dry-run", "--dbc", DBC, "--set", "BMS_Pack.PackVoltage=3 A"), "PackVoltage=3 A': expected a voltage"),

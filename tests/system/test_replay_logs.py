@@ -386,6 +386,25 @@ def test_a_log_is_decoded_by_the_database_given_where_it_has_the_bench_s_signals
     assert "or --bench with a quantities file" in result.stderr.splitlines()[0]
 
 
+@pytest.mark.parametrize("how", [("--expect", "log.yaml"), ("--into", "virtual-bms"), ("--into", "engine")])
+def test_progress_is_shown_while_a_log_is_judged_given_or_run_again(
+    overvoltage: tuple[Record, Path],
+    vehicle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: tuple[str, str],
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(Screen, "follow", lambda screen, title, work: work(seen.append))
+    (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
+    log = {"virtual-bms": vehicle, "engine": overvoltage[0].path}.get(how[1], overvoltage[1])
+    value = tmp_path / how[1] if how[0] == "--expect" else how[1]
+    options = () if how[1] == "engine" else ("--results", tmp_path / "out")
+    hil_replay(log, how[0], value, *options)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+
+
 def test_it_is_told_that_nothing_was_judged(overvoltage: tuple[Record, Path], tmp_path: Path) -> None:
     (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
     late = hil_replay(
