@@ -12,15 +12,11 @@ import numpy as np
 import hil
 from hil import compare, engine, observe, plan, safety
 from hil.checks.compile import Compiled, compile_checks
-from hil.checks.spec import Uncertainty
 from hil.clocks import RealClock, VirtualClock
 from hil.codec import decode, restbus
-from hil.codec.e2e import Protection
-from hil.codec.mapping import Bus, load_bus
-from hil.codec.nouns import Message
 from hil.errors import InputError, Problem
 from hil.faults import catalogue
-from hil.files import Document, load_model, resolve
+from hil.files import resolve
 from hil.files.shipped import located, shipped
 from hil.image import Table
 from hil.kernel import stream_seed, zeros
@@ -31,39 +27,14 @@ from hil.scenario import lowering
 from hil.scenario.bundle import packed
 from hil.scenario.cases import Case
 from hil.scenario.loader import Collector, Loaded, load
-from hil.scenario.schema import BenchFile
+from hil.scenario.plugged import REQUEST, Plugged, load_bench, uncertainties
 from hil.twin import step as twin
-from hil.units import parse_quantity
 from hil.virtual import bus, harness, instruments
 from hil.virtual.bench import VirtualBench, quiet_link
 from hil.virtual.bms.dut import ReferenceBms
 from hil.virtual.world import World, WorldParams
 
 TWIN_STARTS_OFF = 0.05  # the twin starts 5 % of state of charge wrong, as on a real bench where nobody tells it
-REQUEST = "VEH_Request"
-
-
-@dataclass(frozen=True, slots=True)
-class Plugged:
-    """A bench file with the bus it names; ``rules``: what the bench sends there in the place of real nodes."""
-
-    path: Path
-    model: BenchFile
-    document: Document
-    bus: Bus
-    rules: restbus.Rules
-
-    def messages(self) -> dict[str, int]:
-        """Identifier of every message by name."""
-        return {m.name: m.id for m in self.bus.db.messages}
-
-    def sent(self) -> list[Message]:
-        """The messages the bench sends."""
-        return restbus.sent_messages(self.bus.db, self.rules)
-
-    def protections(self) -> dict[str, Protection | None]:
-        """Protection of every message by name."""
-        return {m.name: self.bus.e2e.of(m.name) for m in self.bus.db.messages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,48 +62,6 @@ class Recording:
     attachments: dict[str, str]
     threaded: bool = False
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-def load_bench(path: Path | None) -> Plugged:
-    """Load a bench file, by default the virtual bench that ships with the project.
-
-    Raises:
-        InputError: the file or one it names is wrong.
-    """
-    chosen = located(path) if path is not None else shipped("scenarios/benches/virtual.yaml")
-    model, document = load_model(chosen, BenchFile)
-    wired = load_bus(resolve(document, ("quantities",), model.quantities))
-    rules = restbus.Rules(**model.restbus.model_dump())
-    wrong = restbus.misfits(wired.db, rules)
-    if wrong:
-        raise InputError(
-            document.problem(("restbus", *at), p.message, on_key=True, expected=p.expected, nearest=p.nearest)
-            for at, p in wrong
-        )
-    restbus.check(wired.db, rules)
-    return Plugged(chosen, model, document, wired, rules)
-
-
-def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:
-    """Half widths of value and time per quantity, from the bench file.
-
-    Raises:
-        InputError: an unknown quantity or a wrong unit.
-    """
-    out: dict[str, Uncertainty] = {}
-    for name, channel in model.uncertainty.items():
-        at = ("uncertainty", name)
-        q = table.find(name)
-        if q is None:
-            raise InputError(document.problem(at, f"no quantity {name}", on_key=True))
-        unit = "K" if q.unit == "degC" else q.unit
-        try:
-            amount = parse_quantity(channel.value, unit) if channel.value is not None else 0.0
-        except InputError as error:
-            p = error.problems[0]
-            raise InputError(document.problem((*at, "value"), p.message, expected=p.expected, found=p.found)) from None
-        out[name] = Uncertainty(amount, channel.time * 1e-9)
-    return out
 
 
 def compiled_checks(loaded: Loaded, case: Case, plugged: Plugged) -> Compiled:
@@ -272,6 +201,32 @@ def mount(
     return Assembled(rig, sink, lowered, checks, identity, plugged)
 
 
+def mount_log(
+    loaded: Loaded,
+    case: Case,
+    plugged: Plugged,
+    lowered: lowering.Lowered,
+    checks: Compiled,
+    bench: Bench,
+    timeline: Any,
+    recording: Recording,
+) -> Assembled:
+    """What judges a log: decoding, a ``timeline`` of its own and checks. Nothing is sent, so the bus may be anybody's.
+
+    Raises:
+        InputError: the files do not fit each other.
+        BenchError: the record cannot be written.
+    """
+    model, wired = loaded.model, plugged.bus
+    codec = decode.params(wired.db, wired.quantities, wired.e2e, loaded.table)
+    rooms = {"codec": codec, "timeline": timeline, "checks": checks.params}
+    fixed = engine.params(loaded.table, model.tick, model.seed, **rooms)
+    identity = bench.identity()
+    sink = _sink(loaded, case, checks, identity, recording)
+    rig = engine.Rig(engine.state(), fixed, quiet_link(), model.tick, 0, bench, VirtualClock(), sink)
+    return Assembled(rig, sink, lowered, checks, identity, plugged)
+
+
 def _longest(lowered: lowering.Lowered) -> int:
     p = np.asarray(lowered.timeline)[0]
     steps = int(p["end_ns"].sum())
@@ -314,7 +269,7 @@ def _bench_half(
 ) -> tuple[Any, Any]:
     model, table, wired = loaded.model, loaded.table, plugged.bus
     protections = wired.e2e.lines()
-    request = next(m for m in wired.db.messages if m.name == REQUEST)
+    request = wired.db.message(REQUEST)
     fault_params = catalogue.params(lowered.faults, table, plugged.messages(), protections, stream_seed(seed, "faults"))
     line = next(i for i, x in enumerate(protections) if x.id == request.id)
     rooms: dict[str, Any] = {

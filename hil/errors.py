@@ -1,8 +1,9 @@
 """Whose fault it was is in the type: the author of a file, the bench, or us. Exit codes follow from it."""
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import ClassVar
 
@@ -97,6 +98,17 @@ class InternalError(CellbenchError):
 def printable(line: str) -> str:
     """The text as one line that steers no terminal and can be encoded."""
     return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "?" for c in line)
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """What is wrong inside is told as wrong with ``what``, an option or an argument as it was written."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            [replace(p, message=f"{what}: {p.message}" if p.message else what) for p in error.problems]
+        ) from error
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from hil.assemble import Plugged
     from hil.scenario.cases import Case
     from hil.scenario.loader import Loaded
+    from hil.scenario.plugged import Plugged
 
 SNIFFED = 1 << 16
 SCENARIO = re.compile(r"^scenario[ \t]*:", re.MULTILINE)
@@ -139,7 +139,7 @@ class CaseItem(pytest.Item):
 def _plugged(config: pytest.Config) -> "Plugged":
     """The bench, loaded once a session."""
     if PLUGGED not in config.stash:
-        from hil.assemble import load_bench
+        from hil.scenario.plugged import load_bench
 
         chosen = config.getoption("--hil-bench")
         config.stash[PLUGGED] = load_bench(Path(chosen) if chosen else None)

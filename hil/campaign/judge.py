@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from hil.assemble import uncertainties
 from hil.campaign.run import Outcome, check_dict
 from hil.checks.automaton import step
 from hil.checks.compile import Compiled, compile_checks
@@ -21,6 +20,7 @@ from hil.scenario.bundle import attached, case_of
 from hil.scenario.cases import Case
 from hil.scenario.loader import Collector
 from hil.scenario.lowering import check_specs
+from hil.scenario.plugged import uncertainties
 from hil.scenario.schema import BenchFile, Scenario
 from hil.tick import COLUMNS
 

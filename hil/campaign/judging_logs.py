@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hil.assemble import Assembled, Plugged, Recording, load_bench, lower_case, mount, uncertainties, virtual_bench
+from hil.assemble import Assembled, Recording, lower_case, mount, mount_log, virtual_bench
 from hil.campaign.reacting import reaction
 from hil.campaign.replaying import JUDGED_LOG, MUTED
 from hil.campaign.run import (
@@ -46,6 +46,7 @@ from hil.scenario.bundle import packed
 from hil.scenario.cases import Case
 from hil.scenario.loader import Loaded, load
 from hil.scenario.lowering import scope_of, start_state
+from hil.scenario.plugged import Plugged, load_bench, load_listener, uncertainties
 from hil.scenario.timeline import TimelineParams
 from hil.tick import Node
 
@@ -74,7 +75,8 @@ class LogOptions:
 
     Scenario time 0 is ``start_s`` after the log's first frame, or the first tick at which the expression ``trigger`` is
     true. ``channel`` keeps the frames of one channel; ``only`` are case ids. ``planned`` are frames to take instead of the
-    log's own: changed, cut, retimed; their times count from 0.
+    log's own: changed, cut, retimed; their times count from 0. ``dbc`` is a database by which a log is judged instead of the
+    bench file's.
     """
 
     out: Path
@@ -84,6 +86,7 @@ class LogOptions:
     channel: int | None = None
     only: tuple[str, ...] = ()
     planned: Trace | None = None
+    dbc: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ class _Taken:
 def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progress = lambda t_ns: None) -> Outcome:
     """The verdicts of a scenario's ``expect`` blocks on a log, from what the BMS said in it; steps are not carried out.
 
-    Frames are decoded by the bench file's DBC. A check that stands on anything else than ``reported.*`` is INCONCLUSIVE
-    unless what was reported decides it. Writes the same files as a run.
+    Frames are decoded by the bench file's DBC or that of ``options``. A check that stands on anything else than ``reported.*``
+    is INCONCLUSIVE unless what was reported decides it. Writes the same files as a run.
 
     Raises:
         InputError: the log, the scenario or an option is wrong.
@@ -126,7 +129,7 @@ def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progr
     """
     began = time.monotonic()
     taken = _read(log, options)
-    loaded, plugged = load(located(scenario)), load_bench(options.bench)
+    loaded, plugged = load(located(scenario)), _plugged(options)
     cases = chosen_cases(loaded, options.only)
     outcome = Outcome(folder=options.out)
     made: list[tuple[dict[str, Any], Assembled, Loaded]] = []
@@ -138,6 +141,17 @@ def judge_log(log: Path, scenario: Path, options: LogOptions, on_progress: Progr
         made.append((summary, assembled, loaded))
     write_results(outcome, made, Options(options.out, options.bench), time.monotonic() - began)
     return outcome
+
+
+def _plugged(options: LogOptions) -> Plugged:
+    try:
+        return load_listener(options.bench, options.dbc)
+    except InputError as error:
+        if options.dbc is None:
+            raise
+        what = f"--dbc {options.dbc} does not have what the bench's quantities are made of"
+        expected = "that database, or --bench with a quantities file of this one (docs/reference/replay.md)"
+        raise InputError([Problem(what, expected=expected), *error.problems]) from error
 
 
 def _read(path: Path, options: LogOptions) -> _Taken:
@@ -167,12 +181,10 @@ def _judge_case(
     lowered, checks = lower_case(loaded, case, plugged)
     line = _line(loaded, case, plugged, options)
     frames = LogFrames(log.trace, zero_ns=log.zero_ns)
-    attachments = packed(loaded, plugged.path, plugged.model, plugged.document)
+    attachments = packed(loaded, plugged.path, plugged.model, plugged.document, options.dbc)
     recording = Recording(record, attachments, False, {JUDGED_LOG: log.facts()})
     bench = LogBench(frames, log.source.path.name)
-    made = mount(loaded, case, plugged, lowered, checks, bench, VirtualClock(), recording)
-    fixed = made.rig.fixed
-    np.asarray(fixed)[0]["timeline"] = np.asarray(line)[0]
+    made = mount_log(loaded, case, plugged, lowered, checks, bench, line, recording)
     states = log_state(start_state(), checks.state())
     t_end_ns = _run_log(made, states, frames, options, on_progress)
     s = np.asarray(states)[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import hil
-from hil.assemble import Recording, load_bench, lower_case, mount
+from hil.assemble import Recording, lower_case, mount
 from hil.campaign.run import ENDED, FAILED, run_made
 from hil.engine import Ending
 from hil.errors import BenchError, ExitCode, InputError, Problem, printable
@@ -20,6 +20,7 @@ from hil.replay.difference import Difference, differences
 from hil.replay.drive import Muting
 from hil.scenario.bundle import case_of, unpacked
 from hil.scenario.loader import load
+from hil.scenario.plugged import load_bench
 
 MUTED, JUDGED_LOG = "muted", "log"  # metadata of runs that a log took part in
 NOT_KEPT = ("quantities.json", "case.json")  # attachments the new record writes for itself

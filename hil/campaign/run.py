@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import hil
-from hil.assemble import Assembled, Plugged, assemble, load_bench
+from hil.assemble import Assembled, assemble
 from hil.campaign.warm import compile_all
 from hil.checks.verdict import Status, Verdict, results
 from hil.engine import Ending, Run, run, trip_text
@@ -23,6 +23,7 @@ from hil.files.shipped import located
 from hil.kernel import is_compiled
 from hil.scenario.cases import Case
 from hil.scenario.loader import Collector, Loaded, load
+from hil.scenario.plugged import Plugged, load_bench
 
 CODES = {
     "PASS": ExitCode.PASS,

@@ -1,10 +1,31 @@
 """A progress bar for work that takes long."""
 
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 PATIENCE_S = 2.0  # work longer than this shows a bar
+
+
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A sign of life like ``Bar`` for work that cannot say what share of it is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    status = Console(stderr=True).status(label)
+    timer = threading.Timer(PATIENCE_S, status.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
 
 
 class Bar:

@@ -18,6 +18,7 @@ Examples:
   hil replay drive.blf --dbc dbc/bench.dbc --e2e dbc/bench.e2e.yaml --corrupt crc:BMS_State@2s..3s --out bad.blf
   hil replay drive.blf --dbc dbc/bench.dbc --break "BMS_Pack.PackVoltage > 400 V" --dry-run
   hil replay drive.blf --expect scenarios/cell_overvoltage.yaml
+  hil replay drive.blf --expect car_limits.yaml --bench car.yaml
   hil replay drive.blf --into virtual-bms
   hil replay results/record.mcap --into engine
 
@@ -33,10 +34,12 @@ be sent, or others are not heard any more; 130 interrupted.
 @click.option("--speed", default="1", show_default=True, help="Factor of the log's own time: 2, 0.5, 1/3.")
 @click.option("--fast", is_flag=True, help="As fast as possible, whatever the log's times.")
 @click.option("--gap", help="One frame each so often instead of the log's times: 5ms.")
+@click.option("--burst", type=click.IntRange(1), help="With --gap: so many frames at once each time.")
 @click.option("--max-gap", help="Cut silences of the log that are longer to this: 2s.")
 @click.option("--fit-bus", help="Send no faster than frames fit a bus of this many bit/s: 500000, FD: 500000/2000000.")
 @click.option("--loop", default="1", show_default=True, help="How often the whole playlist is played, or 'forever'.")
 @click.option("--pause", default="0s", show_default=True, help="Time between two logs, and between two rounds.")
+@click.option("--delay", help="Time before the first frame, after --wait-for: 50ms.")
 @click.option("--window", help="Part of each log to play, in its own time: 10s..20s, 10s.., ..20s.")
 @click.option("--start-on", help="Begin each log with its first frame like this: 0x123, or 'Message.Signal > 5 V'.")
 @click.option("--wait-for", help="Wait until others send on the bus: 'traffic', or identifiers as for --id.")
@@ -45,7 +48,7 @@ be sent, or others are not heard any more; 130 interrupted.
 @click.option("--only-channel", "channels", multiple=True, type=click.IntRange(0, 255), help="Only this log channel.")
 @click.option("--map-id", multiple=True, help="Send under another identifier: 0x100=0x200, or names.")
 @click.option("--map-channel", multiple=True, help="Renumber channels: 0=1.")
-@click.option("--dbc", type=EXISTING, help="Database for names and signals.")
+@click.option("--dbc", type=EXISTING, help="Database for names and signals; with --expect, of the log.")
 @click.option(
     "--e2e", type=EXISTING, help="File that tells how messages are protected; counters and checksums then fit."
 )
@@ -79,7 +82,7 @@ be sent, or others are not heard any more; 130 interrupted.
 @click.option(
     "--break", "breakpoints", multiple=True, help="Stop before the frame with which a condition becomes true."
 )
-@click.option("--step", is_flag=True, help="One frame per Enter; c goes on, q ends.")
+@click.option("--step", is_flag=True, help="One frame per Enter; b goes back, c on, q ends.")
 @click.option("--late-limit", help="Fail when any frame is later than this: 5ms.")
 @click.option("--send-timeout", default="1s", show_default=True, help="How long a frame is offered to a full bus.")
 @click.option("--no-realtime", is_flag=True, help="Do not ask for real-time scheduling.")

@@ -27,6 +27,7 @@ def check_all(logs: Sequence[Path], chosen: Mapping[str, Any]) -> None:
             "no --repair off: a new number needs a new checksum",
         ),
         ("seed", chosen["seed"], chosen["drop"] or chosen["duplicate"], "--drop or --duplicate, which are by chance"),
+        ("burst", chosen["burst"], chosen["gap"], "--gap, the time from one burst to the next"),
         ("pause", chosen["pause"] != "0s", len(logs) > 1 or chosen["loop"] != "1", "several logs, or --loop"),
         (
             "e2e",

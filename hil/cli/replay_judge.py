@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.bar import busy
 from hil.cli.replay_check import check_files
 from hil.errors import ExitCode, InputError, Problem
 from hil.logs.trace import Trace
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 SENDING = (
     "interface channel bitrate bus_option route out to_stdout dry_run fast suppress_live wait_for map_channel breakpoints "
-    "step late_limit no_realtime"
+    "step late_limit no_realtime delay"
 ).split()
-CHANGING = "gap max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
+CHANGING = "gap burst max_gap fit_bus ids direction map_id changes corrupt drop duplicate renumber".split()
 DEFAULTS = {"speed": "1", "loop": "1", "pause": "0s", "repair": "touched"}
 NAMING = "ids map_id changes corrupt drop duplicate start_on e2e golden".split()  # what a database is needed for
 TAKING = ["window", "start_on", "channels"]
@@ -60,8 +61,11 @@ def judge(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
         InputError: options that do not go together, or a file that is wrong.
     """
     _refuse(SENDING, chosen, "no --expect and no --into: the log is sent nowhere")
-    if chosen["dbc"] is not None and not any(_is_given(name, chosen) for name in NAMING):
-        expected = "--bench, a bench file whose quantities are of this database: by it the frames are decoded"
+    decodes = chosen["expect"] is not None and chosen["into"] is None
+    if chosen["dbc"] is not None and not decodes and not any(_is_given(name, chosen) for name in NAMING):
+        expected = (
+            "--expect without --into, or an option with a name of it: what the virtual BMS says is of its own database"
+        )
         raise InputError(Problem("--dbc", expected=expected))
     if chosen["into"] == "engine" or _is_engine_run(logs, chosen):
         _refuse(
@@ -87,16 +91,19 @@ def _is_given(name: str, chosen: Mapping[str, Any]) -> bool:
 def _again(log: Path, chosen: Mapping[str, Any]) -> ExitCode:
     """A record run again by the bench half, compared with itself."""
     from hil.campaign.replaying import replay_record
+    from hil.campaign.run import Screen
 
     if chosen["expect"] is not None:
         raise InputError(Problem("--into engine", expected="no --expect: the record has its own scenario"))
     with tempfile.TemporaryDirectory(prefix="hil-replay-") as folder:
         new = Path(folder) / "record.mcap"
         check_files([log], chosen, new)
-        done = replay_record(log, new)
+        screen = Screen(quiet=chosen["as_json"])
+        done = screen.follow(log.name, lambda told: replay_record(log, new, told))
         compared = None
         if chosen["golden"] is not None:
-            compared = replace(_files(chosen["golden"], new, chosen), new=Path("the record of the new run"))
+            with busy(f"comparing with {chosen['golden'].name}"):
+                compared = replace(_files(chosen["golden"], new, chosen), new=Path("the record of the new run"))
     if chosen["as_json"]:
         told = {**done.as_dict(), "golden": None if compared is None else compared.as_dict()}
         click.echo(json.dumps(told, indent=1))
@@ -121,7 +128,8 @@ def _judged(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             raise InputError(
                 Problem("--golden", expected="a scenario of one case", found=f"{len(outcome.cases)} cases")
             )
-        compared = _files(chosen["golden"], outcome.folder / outcome.cases[0]["record"], chosen)
+        with busy(f"comparing with {chosen['golden'].name}"):
+            compared = _files(chosen["golden"], outcome.folder / outcome.cases[0]["record"], chosen)
     if chosen["as_json"]:
         told: Any = outcome.cases if compared is None else {"cases": outcome.cases, "golden": compared.as_dict()}
         click.echo(json.dumps(told, indent=1))
@@ -148,14 +156,22 @@ def _options(logs: Sequence[Path], chosen: Mapping[str, Any]) -> "tuple[LogOptio
     is_cut = span.stop_ns is not None or (into and bool(chosen["window"] or start_on))
     changing = any(_is_given(name, chosen) for name in (*CHANGING, *DEFAULTS))
     if not (changing or is_cut or len(logs) > 1 or len(chosen["channels"]) > 1):
-        return LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel), [], True
+        options = LogOptions(chosen["results"], chosen["bench"], span.start_ns * 1e-9, start_on, channel)
+        return replace(options, dbc=None if into else chosen["dbc"]), [], True
     from hil.cli.replay_taken import taken
 
     # Expectations need what was said before their start too; the virtual BMS meets the log where it is cut.
     made = taken(logs, chosen if into else {**chosen, "start_on": None, "window": f"..{span.stop_ns} ns" * is_cut})
     start_s, trigger = (0.0, "") if into else (made.at_ns(span.start_ns) * 1e-9, start_on)
     return (
-        LogOptions(chosen["results"], chosen["bench"], start_s, trigger, None, planned=made.trace),
+        LogOptions(
+            chosen["results"],
+            chosen["bench"],
+            start_s,
+            trigger,
+            planned=made.trace,
+            dbc=None if into else chosen["dbc"],
+        ),
         made.notes,
         made.whole,
     )

@@ -1,5 +1,6 @@
 """Options of ``hil replay`` that met nothing in the logs: told, for a name misspelt must not look like work done."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from hil.cli.replay_plan import Planned
 from hil.replay.corrupt import parse_broken, parse_chance
 from hil.replay.filters import parse_remap, wanted, whole_number
 from hil.replay.rewrite import Span, frames_of, parse_change
+
+_CHECKSUM = re.compile(r"crc|check_?sum|chk_?sum", re.IGNORECASE)
 
 
 def idle(made: Planned, chosen: Mapping[str, Any]) -> list[str]:
@@ -42,6 +45,21 @@ def _idle(made: Planned, chosen: Mapping[str, Any]) -> Iterator[str]:
     for text in chosen["route"]:
         if whole_number(text.partition("=")[0]) not in sent:
             yield f"--route {text}"
+
+
+def unrepaired(made: Planned, chosen: Mapping[str, Any]) -> list[str]:
+    """A sentence for each rewritten message that seems to have a checksum which nothing says how to repair."""
+    if chosen["repair"] == "off" or not made.rewritten:
+        return []
+    changes = [parse_change(text, made.db) for text in chosen["changes"]]
+    met = {c.message.name: c.message for c in changes if _is_there(made, c.message.id, c.message.extended, c.span)}
+    out = []
+    for name, message in met.items():
+        checksum = next((s.name for s in message.signals if _CHECKSUM.search(s.name)), None)
+        if checksum is not None and (made.e2e is None or made.e2e.of(name) is None):
+            who = "no --e2e says" if made.e2e is None else f"{chosen['e2e']} does not say"
+            out.append(f"{name} was rewritten and {who} how its {checksum} is made: it stays as it was in the log")
+    return out
 
 
 def _is_there(made: Planned, identifier: int, extended: bool, span: Span) -> bool:

@@ -18,8 +18,8 @@ from hil.errors import InputError, Problem
 from hil.logs.trace import Trace, from_bytes
 from hil.replay.conditions import breaks, parse_condition, parse_trigger
 from hil.replay.corrupt import break_protection, disturb, parse_broken, parse_chance
+from hil.replay.feed import Marks
 from hil.replay.filters import Filter, Remap, parse_remap, parse_rules, shortened, whole_number
-from hil.replay.player import Marks
 from hil.replay.ports import key_of, keys_of
 from hil.replay.rewrite import Seams, Span, mode_of, parse_change, parse_span, repair, rewrite
 from hil.replay.schedule import Cut, Plan, Timing, plan
@@ -77,7 +77,8 @@ def timing_of(chosen: Mapping[str, Any]) -> Timing:
     gap_ns = time_of(chosen, "gap")
     if chosen["fast"] and gap_ns is not None:
         raise InputError(Problem("--fast and --gap", expected="one of them"))
-    return Timing(speed, 0 if chosen["fast"] else gap_ns, time_of(chosen, "max_gap"), _rates(chosen["fit_bus"]))
+    gap_ns = 0 if chosen["fast"] else gap_ns
+    return Timing(speed, gap_ns, time_of(chosen, "max_gap"), _rates(chosen["fit_bus"]), chosen["burst"] or 1)
 
 
 def _speed(text: str) -> Fraction:

@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 import click
 
+from hil.cli.bar import Bar, busy
 from hil.cli.replay_check import check_files, check_sending
 from hil.cli.replay_judge import against_golden, tolerances_of
-from hil.cli.replay_notes import idle
+from hil.cli.replay_notes import idle, unrepaired
 from hil.cli.replay_plan import Planned, marks_of, planned, seams_of, sources_of, time_of
 from hil.cli.replay_report import as_dict, exit_code, tell
 from hil.errors import BenchError, ExitCode, InputError, Problem
@@ -23,12 +24,12 @@ from hil.replay.filters import parse_rules, shortened, wanted, whole_number
 from hil.replay.lateness import Lateness
 from hil.replay.player import Ended, Player, Report
 from hil.replay.ports import KEY_EXTENDED, Answer, Pacer, StopAtBreak, Target, VirtualPacer
-from hil.replay.schedule import turns
+from hil.replay.schedule import totals, turns
 from hil.replay.source import Source
 from hil.replay.targets import CandumpText, Collecting, Nowhere, Spread
 
 POLL_S = 0.001
-SHOWN_EVERY_NS = 100_000_000
+SHOWN_EVERY_S, IN_HASTE_S = 0.1, 1.0  # drawing takes some 0.5 ms, which is not there between close frames
 
 
 class Interrupt:
@@ -59,29 +60,30 @@ class Interrupt:
 
 
 class Keyboard:
-    """Asks at the terminal: Enter goes one frame on while stepping, else on; c, s and q always mean the same."""
+    """Asks at the terminal: Enter goes one frame on while stepping, else on; s, b, c and q always mean the same."""
 
     def __init__(self, interrupt: Interrupt, stepping: bool) -> None:
         self._interrupt, self._stepping = interrupt, stepping
 
     def ask(self, where: str) -> Answer:
-        """One line from standard input; its end quits."""
-        click.echo(
-            f"before {where}\n[Enter] {'step' if self._stepping else 'go on'}, s step, c go on, q quit: ",
-            err=True,
-            nl=False,
-        )
+        """One line from standard input, again while it is none of these; its end quits."""
+        click.echo(f"before {where}", err=True)
+        answers = {"s": Answer.STEP, "b": Answer.BACK, "c": Answer.CONTINUE, "q": Answer.QUIT}
+        answers[""] = Answer.STEP if self._stepping else Answer.CONTINUE
+        answer = None
+        while answer is None:
+            enter = "step" if self._stepping else "go on"
+            click.echo(f"[Enter] {enter}, s step, b back, c go on, q quit: ", err=True, nl=False)
+            answer = answers.get(self._line().strip().lower()[:1])
+        self._stepping = answer is not Answer.CONTINUE
+        return answer
+
+    def _line(self) -> str:
         self._interrupt.at_once = True
         try:
-            line = sys.stdin.readline()
+            return sys.stdin.readline() or "q"
         finally:
             self._interrupt.at_once = False
-        first = line.strip().lower()[:1]
-        if not line or first == "q":
-            return Answer.QUIT
-        step = first == "s" or (not first and self._stepping)
-        self._stepping = step
-        return Answer.STEP if step else Answer.CONTINUE
 
 
 def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
@@ -90,7 +92,8 @@ def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
     check_files(logs, chosen)
     tolerances_of(chosen)
     sources = sources_of(logs)
-    made = planned(sources, chosen)
+    with busy("planning"):
+        made = planned(sources, chosen)
     limit_ns = time_of(chosen, "late_limit")
     interrupt, late = Interrupt(), Lateness(limit_ns)
     kept: list[Trace] = []
@@ -105,9 +108,10 @@ def run(logs: Sequence[Path], chosen: Mapping[str, Any]) -> ExitCode:
             target.close()
         except OSError as error:
             problem = str(error)
-    notes = [*made.notes, *idle(made, chosen)]
+    notes = [*made.notes, *idle(made, chosen), *unrepaired(made, chosen)]
     if chosen["out"] is not None and kept:
-        notes += [f"{chosen['out']}: {text}" for text in write_log(kept[0], chosen["out"])]
+        with Bar(f"writing {chosen['out'].name}") as progress:
+            notes += [f"{chosen['out']}: {text}" for text in write_log(kept[0], chosen["out"], progress)]
     problems = [text for text in (problem, _unheard(target, chosen)) if text]
     if report.ended is Ended.UNREAD:
         _let_go(sys.stdout)
@@ -214,11 +218,12 @@ def _play(
         )
         if chosen["wait_for"]:
             wait_for(chosen["wait_for"], target, made, interrupt.stop)
-        parts = turns(made.plans, made.loops, made.pause_ns)
+        parts = turns(made.plans, made.loops, made.pause_ns, time_of(chosen, "delay") or 0)
+        whole = totals(made.plans, made.loops)
         if not on_wall:
-            return player.play(parts), "virtual time"
+            return player.play(parts, whole), "virtual time"
         with undisturbed(None if chosen["no_realtime"] else PRIORITY) as granted:
-            return player.play(parts), granted
+            return player.play(parts, whole), granted
 
 
 def wait_for(text: str, target: Target, made: Planned, stop: Callable[[], bool]) -> None:
@@ -236,23 +241,23 @@ def wait_for(text: str, target: Target, made: Planned, stop: Callable[[], bool])
 
 
 @contextmanager
-def _progress(made: Planned, chosen: Mapping[str, Any]) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, nothing elsewhere. It is drawn in the waits only and ten times a second at most."""
+def _progress(made: Planned, chosen: Mapping[str, Any]) -> Iterator[Callable[[int, bool], None] | None]:
+    """A bar on a terminal, nothing elsewhere. It is drawn ten times a second, and once where frames leave no time."""
     if chosen["as_json"] or chosen["step"] or chosen["breakpoints"] or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    whole = None if made.loops is None else made.loops * sum(len(p.due_ns) for p in made.plans)
+    whole = totals(made.plans, made.loops)
     with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("replay", total=whole)
-        shown = [-SHOWN_EVERY_NS]
+        task = bar.add_task("replay", total=None if whole is None else whole.planned)
+        shown_s = [time.monotonic()]
 
-        def on_progress(t_ns: int, sent: int) -> None:
-            if t_ns - shown[0] >= SHOWN_EVERY_NS:
-                shown[0] = t_ns
+        def on_progress(sent: int, spare: bool) -> None:
+            if time.monotonic() - shown_s[0] >= (SHOWN_EVERY_S if spare else IN_HASTE_S):
                 bar.update(task, completed=sent, refresh=True)
+                shown_s[0] = time.monotonic()
 
         yield on_progress
 
@@ -261,4 +266,5 @@ def _golden(kept: list[Trace], chosen: Mapping[str, Any]) -> Any:
     """The comparison with the golden log, or what was accepted; None without one."""
     if chosen["golden"] is None:
         return None
-    return against_golden(kept[0], chosen)
+    with busy(f"comparing with {chosen['golden'].name}"):
+        return against_golden(kept[0], chosen)

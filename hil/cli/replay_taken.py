@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hil.cli.replay_notes import idle
+from hil.cli.bar import busy
+from hil.cli.replay_notes import idle, unrepaired
 from hil.cli.replay_plan import Planned, planned, seams_of, sources_of
 from hil.errors import InputError, Problem
 from hil.logs.trace import Trace
@@ -45,13 +46,19 @@ def taken(logs: Sequence[Path], chosen: Mapping[str, Any]) -> Taken:
     if chosen["loop"].strip().lower() == "forever":
         raise InputError(Problem("--loop forever", expected="a number: this would never end"))
     sources = sources_of(logs)
-    made = planned(sources, chosen)
+    with busy("planning"):
+        made = planned(sources, chosen)
     kept: list[Trace] = []
     target, seams = Collecting(kept.append), seams_of(made)
     player = Player(target, VirtualPacer(), touch=None if seams is None else seams.touch)
     report = player.play(turns(made.plans, made.loops, made.pause_ns))
     target.close()
-    return Taken(made, kept[0], [*_notes(made, report), *idle(made, chosen)], all(s.whole for s in sources))
+    return Taken(
+        made,
+        kept[0],
+        [*_notes(made, report), *idle(made, chosen), *unrepaired(made, chosen)],
+        all(s.whole for s in sources),
+    )
 
 
 def _notes(made: Planned, report: Report) -> list[str]:

@@ -14,6 +14,7 @@ from hil.codec.nouns import Database, Message, Signal
 from hil.errors import InputError, Problem
 from hil.files import Document, Duration, KeyPath, Strict, load_model, resolve
 
+REST = "*"  # under ``unused``: every signal that no other line names
 __all__ = ["Bus", "E2e", "Line", "Quantities", "load_bus", "load_e2e", "look_up"]
 
 
@@ -64,7 +65,7 @@ class QuantityFile(Strict):
     scan: Scan | None = None
     combine: dict[str, Combined] = Field(default_factory=dict)
     transmit: dict[str, Sent] = Field(default_factory=dict)
-    unused: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()  # "*": all that no other line names
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,19 @@ class Bus:
     e2e: E2e
 
 
-def load_bus(path: Path | str) -> Bus:
+def load_bus(path: Path | str, dbc: Path | None = None) -> Bus:
     """Read a ``*.quantities.yaml`` and the DBC and e2e files it names (relative to it).
+
+    ``dbc`` is a database to take instead of the one it names; what that has beyond what the file names is passed over.
 
     Raises:
         InputError: any file is wrong; a name is unknown; a signal of the DBC is neither mapped, unused, multiplexer nor
             protection.
     """
     file, document = load_model(path, QuantityFile)
-    db = database.load(resolve(document, ("dbc",), file.dbc))
+    if dbc is not None:
+        file = file.model_copy(update={"unused": (REST,)})
+    db = database.load(dbc or resolve(document, ("dbc",), file.dbc))
     e2e = load_e2e(resolve(document, ("e2e",), file.e2e), db)
     quantities = look_up(file, document, db)
     _complete(db, quantities, e2e)
@@ -147,8 +152,8 @@ def look_up(file: QuantityFile, document: Document, db: Database) -> Quantities:
         at: KeyPath = ("unused", i)
         if "." in name:
             unused += [(m, s) for m, s, _ in _expand(name, at, document, db, problems)]
-        else:
-            unused += _rest_of(name, at, document, db, problems)
+        elif name != REST:
+            unused += _whole(name, at, document, db, problems)
     for line in (*receive, *scan, *transmit):
         if line.scale == 0.0:
             problems.append(document.problem(line.at, "a scale of 0 loses the value"))
@@ -185,7 +190,7 @@ def _expand(
     return out
 
 
-def _rest_of(
+def _whole(
     name: str, at: KeyPath, document: Document, db: Database, problems: list[Problem]
 ) -> list[tuple[Message, Signal]]:
     """A message as a whole: none of its signals means anything to the bench."""
@@ -222,14 +227,9 @@ def _complete(db: Database, quantities: Quantities, e2e: E2e) -> None:
             count = counts[m.name, s.name]
             if count > 1:
                 problems.append(Problem(f"{m.name}.{s.name}: named {count} times", path))
-            if count == 0 and not s.selector and (m.name, s.name) not in guarded:
+            forgotten = count == 0 and REST not in quantities.file.unused
+            if forgotten and not s.selector and (m.name, s.name) not in guarded:
                 what = f"{m.name}.{s.name}: not handled"
-                problems.append(
-                    Problem(
-                        what,
-                        path,
-                        expected="a line under receive, scan, transmit or unused (there a whole message will do)",
-                    )
-                )
+                problems.append(Problem(what, path, expected="a line under receive, scan, transmit or unused"))
     if problems:
         raise InputError(problems)

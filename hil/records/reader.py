@@ -178,8 +178,13 @@ def _verdict(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_record(path: Path) -> bool:
-    """True for a file that begins like a record, whatever its name; a missing or unreadable one is none."""
+    """True for a file that begins like a record, whatever its name; a missing or unreadable one is none, nor is a pipe.
+
+    What is read of a pipe is gone for whoever reads it afterwards.
+    """
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC
     except OSError:

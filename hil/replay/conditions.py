@@ -11,7 +11,7 @@ import numpy as np
 from hil.codec import bulk
 from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import compile_plan
-from hil.errors import InputError, Problem
+from hil.errors import InputError, Problem, about
 from hil.logs.trace import Trace
 from hil.replay.filters import Ids, Mask, parse_rules, wanted
 from hil.units import NUMBER, parse_quantity
@@ -99,7 +99,8 @@ def _term(part: str, whole: str, db: Database) -> Term:
         what = "Message.Signal, one of < <= == != >= >, and a value"
         raise InputError(Problem(f"condition {whole!r}", expected=what, found=part.strip() or "nothing"))
     message, signal = db.pair(matched[1])
-    return Term(message, signal, matched[2], value_of(matched[3], signal))
+    with about(f"condition {whole!r}"):
+        return Term(message, signal, matched[2], value_of(matched[3], signal))
 
 
 def value_of(text: str, signal: Signal, difference: bool = False) -> float:

@@ -13,7 +13,7 @@ from hil.codec.e2e.crc import counter_of
 from hil.codec.e2e.plan import Protection
 from hil.codec.mapping import E2e
 from hil.codec.nouns import Database
-from hil.errors import InputError, Problem, nearest
+from hil.errors import InputError, Problem, about, nearest
 from hil.kernel import Floats, Rows, kernel, uniform
 from hil.logs.trace import Int64
 from hil.replay.filters import Ids, Mask, parse_rules, wanted
@@ -126,7 +126,8 @@ class Chance:
 def parse_chance(text: str, db: Database | None) -> Chance:
     """``5 %`` or ``IDS:5 %`` with identifiers as in a filter. Raises InputError when it is not, or not 0 to 100 %."""
     ids, colon, share = text.rpartition(":")
-    value = parse_quantity(share, "1")
+    with about(f"share {text!r}"):
+        value = parse_quantity(share, "1")
     if not 0.0 <= value <= 1.0:
         raise InputError(Problem(f"share {text!r}", expected="0 % to 100 %", found=share))
     return Chance(value, parse_rules([ids], db) if colon else ())

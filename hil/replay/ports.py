@@ -96,6 +96,7 @@ class Answer(Enum):
 
     CONTINUE = "continue"
     STEP = "step"
+    BACK = "back"
     QUIT = "quit"
 
 

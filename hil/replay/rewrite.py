@@ -19,7 +19,7 @@ from hil.codec.encode import MODES, Encoder, Mode, is_brought, value_in
 from hil.codec.mapping import E2e
 from hil.codec.nouns import Database, Message, Signal
 from hil.codec.plan import reach_of
-from hil.errors import InputError, Problem
+from hil.errors import InputError, Problem, about
 from hil.kernel import Ints, Rows, kernel
 from hil.logs.trace import Int64, Trace
 from hil.replay.conditions import value_of
@@ -54,8 +54,9 @@ def parse_span(text: str, what: str) -> Span:
     left, dots, right = text.partition("..")
     if not dots or not (left.strip() or right.strip()):
         raise InputError(Problem(what, expected="FROM..TO such as 10s..20s", found=text))
-    start = parse_time_ns(left) if left.strip() else 0
-    stop = parse_time_ns(right) if right.strip() else None
+    with about(what):
+        start = parse_time_ns(left) if left.strip() else 0
+        stop = parse_time_ns(right) if right.strip() else None
     if start < 0 or (stop is not None and stop <= start):
         raise InputError(Problem(what, expected="an end after its start, from 0 s on", found=text))
     return Span(start, stop)
@@ -85,11 +86,12 @@ def parse_change(text: str, db: Database | None) -> Change:
         raise InputError(Problem(f"--set {text!r}", expected="--dbc, to know the signal"))
     message, signal = db.pair(matched[1])
     operator, written = matched[2], matched[3]
-    if operator == "*=":
-        plain = re.fullmatch(NUMBER, written)
-        value = float(written) if plain else parse_quantity(written, "1")
-    else:
-        value = value_of(written, signal, difference=operator == "+=")
+    with about(f"--set {text!r}"):
+        if operator == "*=":
+            plain = re.fullmatch(NUMBER, written)
+            value = float(written) if plain else parse_quantity(written, "1")
+        else:
+            value = value_of(written, signal, difference=operator == "+=")
     span = parse_span(matched[4], f"--set {text!r}") if matched[4] else Span()
     return Change(message, signal, operator, value, span)
 

@@ -5,6 +5,7 @@ players with different filters on one log stay together. Frames are sent in the 
 times keep the order of the log.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,14 +25,16 @@ INT64_MAX = 2**63 - 1
 class Timing:
     """How log time becomes replay time.
 
-    ``speed`` divides it. ``gap_ns`` replaces it by one frame each so often (0: as fast as possible). A silence longer than
-    ``longest_gap_ns`` of log time is cut to that. ``fit``: no frame starts before the one before it on its bus has ended.
+    ``speed`` divides it. ``gap_ns`` replaces it by ``burst`` frames at once each so often (0: as fast as possible). A silence
+    longer than ``longest_gap_ns`` of log time is cut to that. ``fit``: no frame starts before the one before it on its bus
+    has ended.
     """
 
     speed: Fraction = Fraction(1)
     gap_ns: int | None = None
     longest_gap_ns: int | None = None
     fit: BitRates | None = None
+    burst: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,26 @@ class Part:
     offset_ns: int
     turn: int
     log: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Frames of a whole replay: planned, of these not in the logs, and left out of the logs by reason (each log once)."""
+
+    planned: int
+    added: int
+    left_out: dict[str, int]
+
+
+def totals(plans: Sequence[Plan], loops: int | None = 1) -> Totals | None:
+    """The totals of ``turns``; None when it never ends."""
+    if loops is None:
+        return None
+    left_out: Counter[str] = Counter()
+    for one in plans:
+        left_out.update(one.left_out)
+    planned, added = sum(len(one.due_ns) for one in plans), sum(one.added for one in plans)
+    return Totals(loops * planned, loops * added, dict(left_out))
 
 
 def plan(trace: Trace, chosen: Filter, timing: Timing, cut: Cut | None = None, trigger: Mask | None = None) -> Plan:
@@ -128,7 +151,7 @@ def due_times(t_ns: Int64, timing: Timing) -> Int64:
     if timing.gap_ns is not None:
         if len(t_ns) * timing.gap_ns > INT64_MAX:
             raise InputError(Problem("gap of the replay", expected="a replay of less than 292 years"))
-        return np.arange(len(t_ns), dtype=np.int64) * timing.gap_ns
+        return np.arange(len(t_ns), dtype=np.int64) // timing.burst * timing.gap_ns
     if timing.longest_gap_ns is not None and len(t_ns):
         gaps = np.diff(t_ns, prepend=np.int64(0))
         t_ns = np.cumsum(np.minimum(gaps, timing.longest_gap_ns))
@@ -147,7 +170,7 @@ def scaled(t_ns: Int64, speed: Fraction) -> Int64:
         return t_ns
     a, b = speed.denominator, speed.numerator  # t * a / b
     largest = int(np.abs(t_ns).max())
-    if 2 * largest * a + b <= INT64_MAX:
+    if 2 * (max(largest, 1) * a + b) <= INT64_MAX:  # every number on the way fits, also where all times are 0
         return (2 * t_ns * a + b) // (2 * b)
     exact = [(2 * int(t) * a + b) // (2 * b) for t in t_ns]
     if max(exact) > INT64_MAX:
@@ -155,8 +178,10 @@ def scaled(t_ns: Int64, speed: Fraction) -> Int64:
     return np.array(exact, np.int64)
 
 
-def turns(plans: Sequence[Plan], loops: int | None = 1, pause_ns: int = 0) -> Iterator[Part]:
+def turns(plans: Sequence[Plan], loops: int | None = 1, pause_ns: int = 0, delay_ns: int = 0) -> Iterator[Part]:
     """The playlist from first to last log, ``loops`` times (None: for ever), ``pause_ns`` between two logs.
+
+    ``delay_ns`` goes by before all of it.
 
     A playlist without a single frame is played once, whatever ``loops`` says.
 
@@ -164,7 +189,7 @@ def turns(plans: Sequence[Plan], loops: int | None = 1, pause_ns: int = 0) -> It
         InputError: a time of the playlist does not fit 64 bits.
     """
     empty = not any(len(p.due_ns) for p in plans)
-    offset_ns = 0
+    offset_ns = delay_ns
     for turn in count() if loops is None else range(loops):
         for log, one in enumerate(plans):
             if offset_ns + one.length_ns > INT64_MAX:

@@ -27,8 +27,10 @@ DEEP = 12  # folders above an unpacked file, for names that climb ("../../dbc/be
 DBC_ENCODINGS = ("cp1252", "latin-1")  # the second takes every byte
 
 
-def packed(loaded: Loaded, bench_path: Path, bench: BenchFile, bench_document: Document) -> dict[str, str]:
-    """The attachments of a run: every file it read, and ``files.json``.
+def packed(
+    loaded: Loaded, bench_path: Path, bench: BenchFile, bench_document: Document, dbc: Path | None = None
+) -> dict[str, str]:
+    """The attachments of a run: every file it read, and ``files.json``. ``dbc`` was read in place of the bench's own.
 
     Raises:
         InputError: a file can no longer be read.
@@ -51,7 +53,7 @@ def packed(loaded: Loaded, bench_path: Path, bench: BenchFile, bench_document: D
         "cell.yaml": resolve(pack_document, ("cell",), pack.cell),
         BENCH: bench_path,
         "bench.quantities.yaml": quantities_path,
-        "bench.dbc": resolve(quantities_document, ("dbc",), quantities.dbc),
+        "bench.dbc": dbc or resolve(quantities_document, ("dbc",), quantities.dbc),
         "bench.e2e.yaml": resolve(quantities_document, ("e2e",), quantities.e2e),
     }
     paths |= {f"profile-{i}.csv": loaded.path.parent / name for i, name in enumerate(profiles)}

@@ -1,6 +1,8 @@
 """``hil replay`` from the command line to files, reports and exit codes."""
 
 import json
+import os
+import re
 import threading
 from pathlib import Path
 
@@ -54,6 +56,8 @@ def lines(text: str) -> list[tuple[float, str]]:
         ((), [0, 0.01, 0.02, 0.5, 4]),
         (("--speed", "4"), [0, 0.0025, 0.005, 0.125, 1]),
         (("--gap", "5ms"), [0, 0.005, 0.01, 0.015, 0.02]),
+        (("--gap", "5ms", "--burst", "2"), [0, 0, 0.005, 0.005, 0.01]),
+        (("--delay", "1s"), [1, 1.01, 1.02, 1.5, 5]),
         (("--fast",), [0, 0, 0, 0, 0]),
         (("--max-gap", "100ms"), [0, 0.01, 0.02, 0.12, 0.22]),
         (("--window", "10ms..1s"), [0, 0.01, 0.49]),
@@ -176,6 +180,15 @@ def test_steps_are_taken_from_the_keyboard(voltages: Path) -> None:
     assert hil_replay(voltages, "--dry-run", "--step", stdin="\nq\n").exit_code == 3
 
 
+def test_a_step_goes_back_and_what_is_no_answer_is_asked_again(voltages: Path) -> None:
+    result = hil_replay(voltages, "--dry-run", "--step", stdin="\n\nb\nx\n\nc\n")
+    where = re.findall(r"before frame (\d+)", result.output)
+    assert where == ["1", "2", "3", "2", "3"]
+    assert result.output.count("quit: ") == 6
+    assert "11 of 11 frames sent" in result.output
+    assert "added: 1" in result.output
+
+
 def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.log"
     options = ("--dbc", DBC, "--e2e", E2E, "--set", "BMS_Pack.PackVoltage=400 V")
@@ -218,7 +231,15 @@ def test_signals_are_rewritten_by_name_and_protected_again(voltages: Path, tmp_p
         (("--dry-run", "--dbc", DBC, "--e2e", E2E), "--e2e: expected --set"),
         (("--dry-run", "--dbc", DBC, "--e2e", E2E, "--renumber", "--repair", "off"), "--renumber: expected no"),
         (("--out", "out.xyz"), "--out out.xyz: expected a name that ends in"),
-        (("--expect", "x.yaml", "--dbc", DBC), "--dbc: expected --bench"),
+        (("--into", "virtual-bms", "--dbc", DBC), "--dbc: expected --expect"),
+        (("--dry-run", "--burst", "2"), "--burst: expected --gap"),
+        (("--dry-run", "--window", "1..2"), "--window: expected a time"),
+        (("--dry-run", "--drop", "half"), "share 'half': expected a ratio"),
+        (("--dry-run", "--dbc", DBC, "--set", "BMS_Pack.PackVoltage=3 A"), "PackVoltage=3 A': expected a voltage"),
+        (
+            ("--dry-run", "--dbc", DBC, "--break", "BMS_Pack.PackVoltage > 3 A"),
+            "PackVoltage > 3 A': expected a voltage",
+        ),
         (("--expect", "x.yaml", "--no-realtime"), "--no-realtime: expected no --expect"),
     ],
 )
@@ -284,7 +305,7 @@ def test_a_place_that_cannot_be_written_is_told_before_a_frame_is_read(tmp_path:
 
 def test_options_that_meet_nothing_in_the_log_are_told(voltages: Path) -> None:
     met = ("--map-id", "0x101=0x201", "--drop", "BMS_Pack:10%", "--set", "BMS_Pack.PackVoltage=1 V")
-    assert told(voltages, "--dry-run", "--dbc", DBC, *met)["notes"] == []
+    assert told(voltages, "--dry-run", "--dbc", DBC, "--e2e", E2E, *met)["notes"] == []
     missed = ("--map-id", "0x7A0=0x201", "--map-channel", "3=4", "--drop", "0x7A0:10%", "--duplicate", "BMS_Soc:1%")
     signals = ("--set", "BMS_MinMax.CellVoltageMax=3 V", "--set", "BMS_Pack.PackVoltage=1 V@2s..3s")
     made = told(voltages, "--dry-run", "--dbc", DBC, *missed, *signals)
@@ -293,6 +314,24 @@ def test_options_that_meet_nothing_in_the_log_are_told(voltages: Path) -> None:
     for option, text in zip((*missed, *signals)[::2], (*missed, *signals)[1::2], strict=True):
         assert f"{option} {text}: no frame of the logs played is like that" in words
     assert "  rewritten: 0" in hil_replay(voltages, "--dry-run", "--dbc", DBC, *signals).output
+
+
+def test_a_rewritten_message_whose_checksum_nothing_repairs_is_told(voltages: Path) -> None:
+    change = ("--dry-run", "--dbc", DBC, "--set", "BMS_Pack.PackVoltage=1 V")
+    bare = told(voltages, *change)["notes"]
+    assert bare == ["BMS_Pack was rewritten and no --e2e says how its Crc is made: it stays as it was in the log"]
+    assert told(voltages, *change, "--e2e", E2E)["notes"] == []
+    assert told(voltages, *change, "--e2e", E2E, "--repair", "off")["notes"] == []
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no pipe has a name here")
+def test_a_log_may_come_through_a_pipe(log: Path) -> None:
+    end, start = os.pipe()
+    os.write(start, LOG.encode())
+    os.close(start)
+    made = told(f"/dev/fd/{end}", "--dry-run")
+    os.close(end)
+    assert (made["code"], made["sent"], made["notes"]) == (0, 5, [])
 
 
 def test_a_file_of_e2e_that_fits_no_frame_is_told(voltages: Path) -> None:

@@ -319,6 +319,92 @@ def test_a_log_of_which_a_part_was_unreadable_is_judged_and_never_passes_as_whol
     assert "could not be read" in given.stdout
 
 
+FOREIGN_DBC = """\
+VERSION ""
+BU_: Pack
+BO_ 475 Battery: 8 Pack
+ SG_ Voltage : 0|16@1+ (0.5,0) [0|500] "V" Vector__XXX
+ SG_ Something : 16|8@1+ (1,0) [0|255] "" Vector__XXX
+BO_ 476 Other: 8 Pack
+ SG_ Else : 0|8@1+ (1,0) [0|255] "" Vector__XXX
+"""
+FOREIGN = {
+    "car.dbc": FOREIGN_DBC,
+    "car.e2e.yaml": "messages: {}\n",
+    "car.quantities.yaml": "dbc: car.dbc\ne2e: car.e2e.yaml\n"
+    'receive:\n  Battery.Voltage: {quantity: reported.pack_voltage}\nunused: ["*"]\n',
+    "car.yaml": "bench: a car on the road\nquantities: car.quantities.yaml\n",
+    "expect.yaml": f"""\
+scenario: what a car says
+pack: {ROOT}/scenarios/packs/a123_96s40p.yaml
+bms: {ROOT}/scenarios/bms/reference.limits.yaml
+steps:
+  - at: 0 s
+    request: NORMAL
+expect:
+  - {{id: LOW, always: reported.pack_voltage < 402 V}}
+  - {{id: HIGH, always: reported.pack_voltage > 395 V}}
+""",
+}
+
+
+def test_a_log_of_anybodys_bus_is_judged_with_a_bench_file_for_its_database(tmp_path: Path) -> None:
+    for name, text in FOREIGN.items():
+        (tmp_path / name).write_text(text)
+    frames = [(k, 2 * (390 + k)) for k in range(10)]
+    lines = [f"({k / 10:.6f}) can0 1DB#{raw & 255:02X}{raw >> 8:02X}FF0000000000\n" for k, raw in frames]
+    (tmp_path / "car.log").write_text("".join(lines))
+    options = ("--expect", tmp_path / "expect.yaml", "--bench", tmp_path / "car.yaml", "--results", tmp_path / "out")
+    result = hil_replay(tmp_path / "car.log", *options, "--json")
+    assert result.exit_code == ExitCode.FAIL, result.output
+    checks = {check["id"]: check for check in json.loads(result.stdout)[0]["checks"]}
+    assert (checks["LOW"]["status"], checks["LOW"]["margin"]) == ("PASS", pytest.approx(3.0))  # 399 V at most
+    assert (checks["HIGH"]["status"], checks["HIGH"]["margin"]) == ("FAIL", pytest.approx(-5.0))
+    assert result.exit_code == hil_replay(tmp_path / "car.log", *options, "--id", "0x1DB").exit_code
+
+
+def test_a_log_is_decoded_by_the_database_given_where_it_has_the_bench_s_signals(
+    overvoltage: tuple[Record, Path], tmp_path: Path
+) -> None:
+    text = (ROOT / "dbc" / "bench.dbc").read_text()
+    old = "CellVoltageMax : 13|13@1+ (0.001,0)"
+    assert old in text
+    own = tmp_path / "own.dbc"
+    own.write_text(
+        text.replace(old, old.replace("0.001", "0.0005")).replace(
+            "BO_ 274 ", FOREIGN_DBC.partition("Pack\n")[2] + "\nBO_ 274 "
+        )
+    )
+    plain = judged_by(overvoltage[1], tmp_path)
+    for options in ((), ("--id", "0x000-0x1FFFFFFF")):
+        mine = judged_by(overvoltage[1], tmp_path, "--dbc", own, *options)
+        assert (plain["WRONG"]["status"], mine["WRONG"]["status"]) == ("FAIL", "PASS")
+    assert read(tmp_path / "out" / "record.mcap").attachments["bench.dbc"] == own.read_text()
+    own.write_text(FOREIGN_DBC)
+    result = hil_replay(overvoltage[1], "--expect", tmp_path / "log.yaml", "--dbc", own)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "or --bench with a quantities file" in result.stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize("how", [("--expect", "log.yaml"), ("--into", "virtual-bms"), ("--into", "engine")])
+def test_progress_is_shown_while_a_log_is_judged_given_or_run_again(
+    overvoltage: tuple[Record, Path],
+    vehicle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: tuple[str, str],
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(Screen, "follow", lambda screen, title, work: work(seen.append))
+    (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
+    log = {"virtual-bms": vehicle, "engine": overvoltage[0].path}.get(how[1], overvoltage[1])
+    value = tmp_path / how[1] if how[0] == "--expect" else how[1]
+    options = () if how[1] == "engine" else ("--results", tmp_path / "out")
+    hil_replay(log, how[0], value, *options)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+
+
 def test_it_is_told_that_nothing_was_judged(overvoltage: tuple[Record, Path], tmp_path: Path) -> None:
     (tmp_path / "log.yaml").write_text(OVERVOLTAGE.format(scenarios=ROOT / "scenarios"))
     late = hil_replay(

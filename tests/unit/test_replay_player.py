@@ -1,6 +1,7 @@
 """The engine: what becomes of every frame."""
 
 import errno
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from hil.errors import InputError
 from hil.kernel import view, zeros
 from hil.logs.trace import from_bytes
+from hil.replay.feed import CHUNK, Marks
 from hil.replay.filters import Filter, parse_remap, parse_rules, wanted
 from hil.replay.lateness import Lateness
-from hil.replay.player import Ended, Marks, Player
+from hil.replay.player import Ended, Player
 from hil.replay.ports import KEY_EXTENDED, Answer, VirtualPacer
-from hil.replay.schedule import Timing, plan, turns
+from hil.replay.schedule import Timing, plan, scaled, totals, turns
 from hil.replay.targets import Collecting, Spread
 from hil.replay.wire import BitRates, durations_ns
 from hil.tick import Frame
@@ -84,6 +86,42 @@ def test_an_endless_loop_is_prepared_only_as_far_as_needed() -> None:
     assert target.sent == (once * 20)[: report.sent]
 
 
+def close_together(n: int):
+    """Frames so close that no wait between them is worth a look at anything else."""
+    return plan(trace_of([(300_000 * k, k, 0, b"") for k in range(n)]), Filter(), Timing())
+
+
+def test_a_stop_is_heard_where_frames_are_close_together_and_none_is_late() -> None:
+    target = Listing()
+    pacer = wall_of(Time(look_ns=10, over_ns=0))
+    report = Player(target, pacer, stop=lambda: len(target.sent) >= 40).play(turns([close_together(1000)]))
+    assert report.ended is Ended.INTERRUPTED
+    assert 40 <= report.sent < 40 + CHUNK
+
+
+@pytest.mark.parametrize("gap_ns", [0, None])
+def test_progress_is_told_where_there_is_never_a_wait(gap_ns: int | None) -> None:
+    made = plan(close_together(200).trace, Filter(), Timing(gap_ns=gap_ns))
+    told: list[tuple[int, bool]] = []
+    player = Player(Listing(), wall_of(Time(10, 0)), on_progress=lambda sent, spare: told.append((sent, spare)))
+    player.play(turns([made]))
+    assert [sent for sent, _ in told] == list(range(0, 200, CHUNK))
+    assert not any(spare for _, spare in told)
+
+
+def test_a_replay_that_ends_early_accounts_for_logs_and_rounds_it_never_came_to() -> None:
+    first, second = parts(100)[0], plan(random_trace(5, 50), Filter(directions=("rx",)), Timing())
+    second = replace(second, left_out={"direction": 7}, added=2)
+    plans, loops = [first, second], 1000
+    target = Listing()
+    player = Player(target, wall_of(Time()), stop=lambda: len(target.sent) >= 10)
+    report = player.play(turns(plans, loops), totals(plans, loops))
+    assert (report.planned, report.added, report.left_out) == (150_000, 2000, {"direction": 7})
+    assert report.unsent == 150_000 - report.sent
+    assert report.adds_up
+    assert totals(plans, None) is None
+
+
 class Script:
     def __init__(self, *answers: Answer) -> None:
         self.answers, self.places = list(answers), []
@@ -99,6 +137,41 @@ def test_stepping_asks_before_each_frame_until_told_to_go_on() -> None:
     report = Player(target, VirtualPacer(), marks=Marks(every=True), controls=script).play(all_parts)
     assert (len(script.places), report.sent) == (3, 6)
     assert script.places[1].startswith("frame 2 of log 1, ")
+
+
+def test_stepping_back_sends_frames_once_more_and_counts_them() -> None:
+    made, all_parts = parts(6)
+    target, late = Listing(), Lateness()
+    script = Script(Answer.STEP, Answer.STEP, Answer.BACK, Answer.BACK, Answer.STEP, Answer.CONTINUE)
+    report = Player(target, VirtualPacer(), late, marks=Marks(every=True), controls=script).play(all_parts)
+    assert [int(place.split()[1]) for place in script.places] == [1, 2, 3, 2, 1, 2]
+    sent = [0, 1, 0, 1, 2, 3, 4, 5]
+    assert [s[2] for s in target.sent] == [made.trace.payload(i) for i in sent]
+    assert (report.planned, report.sent, report.added, report.unsent) == (8, 8, 2, 0)
+    assert report.lateness.n == 8
+    assert report.lateness.max_ns == 0
+    assert report.adds_up
+
+
+def test_a_step_back_goes_over_the_edges_of_what_was_prepared_and_ends_at_the_first_frame() -> None:
+    made, all_parts = parts(CHUNK + 3)
+    marks = Marks(lambda part: np.arange(CHUNK + 3) == CHUNK)
+    target = Listing()
+    script = Script(*[Answer.BACK] * (CHUNK + 5), Answer.CONTINUE, Answer.CONTINUE)
+    report = Player(target, VirtualPacer(), marks=marks, controls=script).play(all_parts)
+    assert [int(place.split()[1]) for place in script.places][: CHUNK + 6] == [*range(CHUNK + 1, 0, -1), *[1] * 5]
+    assert [s[2] for s in target.sent] == [made.trace.payload(i) for i in (*range(CHUNK), *range(CHUNK + 3))]
+    assert report.adds_up
+
+
+def test_a_file_has_a_frame_once_however_often_it_was_stepped_over() -> None:
+    made, all_parts = parts(6)
+    got = []
+    target = Collecting(got.append)
+    script = Script(Answer.STEP, Answer.STEP, Answer.BACK, Answer.CONTINUE)
+    Player(target, VirtualPacer(), marks=Marks(every=True), controls=script).play(all_parts)
+    target.close()
+    assert got[0].t_ns.tolist() == made.due_ns.tolist()
 
 
 def test_a_breakpoint_stops_before_its_frame_and_without_anybody_ends_the_replay() -> None:
@@ -257,6 +330,13 @@ def test_a_collected_replay_is_the_plan_itself() -> None:
     target.close()
     assert [r[1:] for r in rows_of(got[0])] == [r[1:] for r in rows_of(made.trace)]
     assert got[0].t_ns.tolist() == made.due_ns.tolist()
+
+
+@pytest.mark.parametrize(
+    "speed", [Fraction(1, 10**20), Fraction(10**19), Fraction(2**62 + 1, 3), Fraction(3, 2**62 + 1)]
+)
+def test_a_speed_of_many_digits_leaves_the_first_frame_at_the_start(speed: Fraction) -> None:
+    assert scaled(np.zeros(2, np.int64), speed).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("gap_ns", "pause_ns", "loops"), [(2**62, 0, 1), (None, 2**62, 4)])

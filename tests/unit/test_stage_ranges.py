@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hil import compare, engine, observe, plan, safety
-from hil.assemble import assemble, load_bench
+from hil.assemble import assemble
 from hil.checks import automaton
 from hil.codec import decode, restbus
 from hil.faults import points
@@ -17,6 +17,7 @@ from hil.image import QUANTITIES, Table
 from hil.plant import pack
 from hil.scenario import timeline
 from hil.scenario.loader import load
+from hil.scenario.plugged import load_bench
 from hil.twin import step as twin
 
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ if str(ROOT) not in sys.path:
 import numpy as np  # noqa: E402
 
 from hil import compare, engine, observe, plan, safety  # noqa: E402
-from hil.assemble import Assembled, Plugged, assemble, load_bench  # noqa: E402
+from hil.assemble import Assembled, assemble  # noqa: E402
 from hil.checks import automaton  # noqa: E402
 from hil.codec import decode, restbus  # noqa: E402
 from hil.engine import PLANT, RECEIVE, STIMULUS, TRANSMIT, Params, State  # noqa: E402
@@ -39,6 +39,7 @@ from hil.kernel import Rows, kernel  # noqa: E402
 from hil.plant import pack  # noqa: E402
 from hil.scenario import timeline  # noqa: E402
 from hil.scenario.loader import Loaded, load  # noqa: E402
+from hil.scenario.plugged import Plugged, load_bench  # noqa: E402
 from hil.scenario.schema import Record  # noqa: E402
 from hil.tick import Link  # noqa: E402
 from hil.twin import step as twin  # noqa: E402
