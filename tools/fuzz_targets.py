@@ -140,7 +140,7 @@ def _broken(content: bytes, folder: Path) -> Any:
 
 
 def _timing(key: str, text: str) -> Any:
-    plain = {"speed": "1", "gap": None, "max_gap": None, "fit_bus": None, "fast": False}
+    plain = {"speed": "1", "gap": None, "max_gap": None, "fit_bus": None, "fast": False, "burst": None}
     return replay_plan.timing_of({**plain, key: text})
 
 
