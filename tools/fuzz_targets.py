@@ -31,6 +31,7 @@ from hil.logs.recognise import recognise
 from hil.records import reader, recover
 from hil.replay import conditions, corrupt, filters, golden, rewrite, source
 from hil.scenario import loader
+from hil.scenario.plugged import load_bench
 from hil.units import parse_quantity, parse_time_ns
 from tools import fuzz_seeds as seeds
 
@@ -102,7 +103,7 @@ def _scenario(path: Path) -> Any:
 
 
 def _bench(path: Path) -> Any:
-    return assemble.load_bench(path).messages()
+    return load_bench(path).messages()
 
 
 def _recovered(path: Path) -> Any:

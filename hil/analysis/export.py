@@ -27,6 +27,7 @@ from hil.analysis.columns_out import (
 )
 from hil.analysis.frames import to_asc, to_blf, trace_of
 from hil.errors import BenchError, InputError, Problem, nearest
+from hil.files.places import same_file
 from hil.logs import mf4
 from hil.records.reader import Record
 
@@ -55,7 +56,7 @@ def export(record: Record, out: Path, progress: Progress = silent) -> None:
                 nearest=nearest(suffix, FORMATS) or "",
             )
         )
-    if out.exists() and record.path.exists() and out.samefile(record.path):
+    if same_file(out, record.path):
         raise InputError(Problem("the export needs a name other than the record's", str(out)))
     for module in NEEDS.get(suffix, ()):
         require(module, suffix)

@@ -14,6 +14,7 @@ from hil.assemble import Recording, lower_case, mount
 from hil.campaign.run import ENDED, FAILED, run_made
 from hil.engine import Ending
 from hil.errors import BenchError, ExitCode, InputError, Problem, printable
+from hil.files.places import same_file
 from hil.records.reader import Record, is_record, read
 from hil.replay.bench import RecordedClock, ReplayBench
 from hil.replay.difference import Difference, differences
@@ -100,7 +101,7 @@ def replay_record(
     recorded = read(path)
     with tempfile.TemporaryDirectory(prefix="hil-replay-") as folder:
         target = out if out is not None else Path(folder) / "record.mcap"
-        if target.exists() and target.samefile(path):
+        if same_file(target, path):
             raise InputError(Problem("the new record needs a name of its own", str(target)))
         summary, ticks = _run(recorded, Path(folder), target, on_progress)
         return _compared(recorded, read(target), summary, ticks)

@@ -6,9 +6,24 @@ from typing import Any
 import click
 
 from hil import __version__
-from hil.errors import CellbenchError, ExitCode
+from hil.errors import CellbenchError, ExitCode, InputError, Problem
 
 EXISTING = click.Path(path_type=Path)
+FORCE = click.option("--force", is_flag=True, help="Replace the output where there is one already.")
+
+
+def refuse_existing(out: Path, force: bool) -> None:
+    """Nothing is replaced by accident: a shell's ``*.blf`` may name a recording where an output is meant.
+
+    Raises:
+        InputError: ``out`` is a file with contents and ``force`` is not given.
+    """
+    try:
+        there = out.is_file() and out.stat().st_size > 0
+    except OSError:
+        return  # a place that cannot be looked at: writing there tells why
+    if there and not force:
+        raise InputError(Problem("there is such a file already", str(out), expected="another name, or --force"))
 
 
 class Group(click.Group):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.bar import Bar
-from hil.cli.group import EXISTING, main
+from hil.cli.group import EXISTING, FORCE, main, refuse_existing
 from hil.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def info(files: tuple[Path, ...], dbcs: tuple[str, ...], bit_rate: int, data_bit
 @log.command("convert")
 @click.argument("source", type=EXISTING)
 @click.argument("out", type=EXISTING)
-def convert(source: Path, out: Path) -> None:
+@FORCE
+def convert(source: Path, out: Path, force: bool) -> None:
     """Write a log in another format, by suffix: .blf, .mf4, .asc, .log (candump), .trc, .csv; text also with .gz.
 
     What the format cannot hold is told.
@@ -89,6 +90,7 @@ def convert(source: Path, out: Path) -> None:
 
     suffix_of(out)
     _distinct(source, out)
+    refuse_existing(out, force)
     with Bar(f"reading {source.name}") as progress:
         found = read_log(source, progress)
     with Bar(f"writing {out.name}") as progress:
@@ -107,7 +109,8 @@ def convert(source: Path, out: Path) -> None:
 @click.option(
     "--signal", "signals", multiple=True, metavar="GLOB", help="Only signals that fit, such as 'BMS_*.*Volt*'."
 )
-def decode(file: Path, dbcs: tuple[str, ...], out: Path, signals: tuple[str, ...]) -> None:
+@FORCE
+def decode(file: Path, dbcs: tuple[str, ...], out: Path, signals: tuple[str, ...], force: bool) -> None:
     """Decode a log's signals with databases. ``N=FILE`` is for the frames of channel N alone, as info counts channels.
 
     \b
@@ -121,6 +124,7 @@ def decode(file: Path, dbcs: tuple[str, ...], out: Path, signals: tuple[str, ...
 
     suffix_of(out)
     _distinct(file, out)
+    refuse_existing(out, force)
     buses = _buses(dbcs)
     with Bar(f"reading {file.name}") as progress:
         found = read_log(file, progress)
@@ -164,11 +168,9 @@ def _tell_skips(path: Path, found: "Log") -> None:
 
 
 def _distinct(source: Path, out: Path) -> None:
-    try:
-        same = out.samefile(source)
-    except OSError:
-        return  # one of them is not there, or cannot be looked at: reading or writing it tells
-    if same:
+    from hil.files.places import same_file
+
+    if same_file(out, source):
         raise InputError(Problem("the output needs a name other than the log's", str(out)))
 
 

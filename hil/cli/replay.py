@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hil.cli.group import EXISTING, main
+from hil.cli.group import EXISTING, FORCE, main
 
 _EPILOG = """\b
 Examples:
@@ -77,6 +77,7 @@ be sent, or others are not heard any more; 130 interrupted.
 @click.option("--bus-option", multiple=True, help="Further option of the interface: name=value.")
 @click.option("--route", multiple=True, help="Another interface for one log channel: 1=socketcan:can1.")
 @click.option("--out", type=EXISTING, help="Write what would be sent to a log: .blf .asc .log .trc .csv .mf4, .gz too.")
+@FORCE
 @click.option("--stdout", "to_stdout", is_flag=True, help="Print candump lines in the replay's time.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; plan, count and report in virtual time.")
 @click.option(

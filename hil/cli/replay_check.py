@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hil.cli.group import refuse_existing
 from hil.errors import BenchError, InputError, Problem
 from hil.logs.write import suffix_of
 
@@ -27,6 +28,7 @@ def check_all(logs: Sequence[Path], chosen: Mapping[str, Any]) -> None:
             "no --repair off: a new number needs a new checksum",
         ),
         ("seed", chosen["seed"], chosen["drop"] or chosen["duplicate"], "--drop or --duplicate, which are by chance"),
+        ("force", chosen["force"], chosen["out"], "--out, the file to replace"),
         ("burst", chosen["burst"], chosen["gap"], "--gap, the time from one burst to the next"),
         ("pause", chosen["pause"] != "0s", len(logs) > 1 or chosen["loop"] != "1", "several logs, or --loop"),
         (
@@ -84,12 +86,14 @@ def check_files(logs: Sequence[Path], chosen: Mapping[str, Any], record: Path | 
     if out is not None:
         _kind("--out", out)
         _place(out)
+        refuse_existing(out, chosen["force"])
 
 
 def _apart(option: str, path: Path, others: Sequence[tuple[str, Path]]) -> None:
+    from hil.files.places import same_file
+
     for name, other in others:
-        same = path.samefile(other) if path.exists() and other.exists() else path.resolve() == other.resolve()
-        if same:
+        if same_file(path, other) or os.path.realpath(path) == os.path.realpath(other):
             what = f"{option} would overwrite {name} {other}"
             raise InputError(Problem(what, expected="a file of its own", found=str(path)))
 
@@ -106,9 +110,12 @@ def _kind(option: str, path: Path) -> None:
 
 def _place(path: Path) -> None:
     """Raise BenchError when ``path`` is a folder, or no file can be made there."""
-    if path.is_dir():
+    try:
+        is_folder, folder = path.is_dir(), next(place for place in _upwards(path) if place.exists())
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror}") from error
+    if is_folder:
         raise BenchError(f"cannot write {path}: it is a folder")
-    folder = next(place for place in _upwards(path) if place.exists())
     if not folder.is_dir():
         raise BenchError(f"cannot write {path}: {folder} is no folder")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hil.cli.group import EXISTING, main
+from hil.cli.group import EXISTING, FORCE, main, refuse_existing
 from hil.errors import ExitCode
 
 
@@ -175,7 +175,8 @@ def show(record: Path, names: tuple[str, ...], out: Path) -> None:
 @main.command()
 @click.argument("record", type=EXISTING)
 @click.argument("out", type=EXISTING)
-def export(record: Path, out: Path) -> None:
+@FORCE
+def export(record: Path, out: Path, force: bool) -> None:
     """Export a record by suffix: .mcap (named fields), .mf4, .parquet, .csv, .blf, .asc.
 
     \b
@@ -185,6 +186,7 @@ def export(record: Path, out: Path) -> None:
     from hil.analysis.export import export as export_record
     from hil.records.reader import read
 
+    refuse_existing(out, force)
     with click.progressbar(length=100, label=f"writing {out.name}") as bar:
         export_record(read(record), out, lambda share: bar.update(max(0, round(share * 100) - bar.pos)))
     click.echo(f"written: {out}")

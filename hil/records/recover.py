@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import BenchError, InputError, Problem
+from hil.files.places import same_file
 from hil.records.layout import CHECKS, HEADER, RECOVERED, SCHEMAS, VERDICTS
 from hil.records.scan import Scan, scan
 from hil.records.writer import start_file
@@ -53,7 +54,7 @@ def recover(path: Path, out: Path) -> Recovered:
             file as ``out``.
         BenchError: ``out`` cannot be written.
     """
-    if out.exists() and path.exists() and out.samefile(path):
+    if same_file(out, path):
         raise InputError(Problem("the recovered record needs a name of its own", str(out)))
     found = scan(path)
     if "quantities.json" not in found.attachments:

@@ -13,6 +13,7 @@ from hil.codec import bulk, database
 from hil.codec.nouns import Database
 from hil.codec.plan import compile_plan
 from hil.errors import BenchError, InputError, Problem
+from hil.files.places import same_file
 from hil.logs.read import read_log
 from hil.logs.trace import Trace
 from hil.records.reader import Record, is_record, read
@@ -144,7 +145,7 @@ def put_in_place(golden: Path, new: Path) -> None:
     if golden.suffix.lower() != new.suffix.lower():
         what = "the golden file would change its kind"
         raise InputError(Problem(what, str(golden), expected=golden.suffix or "no suffix", found=new.suffix))
-    if golden.exists() and new.exists() and golden.samefile(new):
+    if same_file(golden, new):
         raise InputError(Problem("the golden file and the new one are the same", str(golden)))
     partial = golden.with_name(golden.name + ".partial")
     try:

@@ -308,8 +308,9 @@ def test_every_parser_of_a_log_a_file_and_an_option_is_in_the_list() -> None:
         "load_model",
         "load_text",
         "load_signals",
+        "load_listener",
         "read_log",
-    }  # by way of load_document, read_content, load_source
+    }  # by way of load_document, read_content, load_source, load_bench
     assert defined - set(called) - inside == set()
 
 

@@ -282,6 +282,25 @@ def test_a_file_that_is_read_is_never_written_over(log: Path, tmp_path: Path) ->
         assert path.read_text() == before
 
 
+def test_an_output_that_is_there_already_is_replaced_by_force_alone(log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.log"
+    out.write_text("kept")
+    result = hil_replay(log, "--out", out)
+    assert result.exit_code == 2
+    assert "out.log: there is such a file already: expected another name, or --force" in result.output
+    assert out.read_text() == "kept"
+    assert hil_replay(log, "--out", out, "--force").exit_code == 0
+    assert out.read_text() != "kept"
+    assert "--force: expected --out" in hil_replay(log, "--dry-run", "--force").output
+
+
+def test_an_output_that_no_file_system_takes_is_told_in_one_line(log: Path, tmp_path: Path) -> None:
+    result = hil_replay(log, "--out", tmp_path / ("a" * 300 + ".log"))
+    assert result.exit_code == 4
+    assert result.output.count("\n") == 1
+    assert "File name too long" in result.output
+
+
 def test_a_link_to_a_log_is_that_log(log: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.log"
     link.symlink_to(log)

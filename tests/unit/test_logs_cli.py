@@ -131,6 +131,22 @@ def test_convert_refuses_its_own_input_and_unknown_suffixes_before_reading(folde
     assert "x.xyz" in result.stderr
 
 
+def test_a_recording_named_where_an_output_is_meant_is_left_alone(folder: Path) -> None:
+    other = folder / "other.log"
+    other.write_text("(1.0) can0 123#11\n")
+    result = hil_log("convert", folder / "drive.blf", other)
+    assert result.exit_code == 2
+    assert "other.log: there is such a file already: expected another name, or --force" in result.stderr
+    assert other.read_text() == "(1.0) can0 123#11\n"
+    assert hil_log("convert", folder / "drive.blf", other, "--force").exit_code == 0
+    assert len(read_log(other).trace) == 110
+
+
+def test_what_holds_nothing_is_an_output_as_it_is(folder: Path) -> None:
+    (folder / "empty.log").touch()
+    assert hil_log("convert", folder / "drive.blf", folder / "empty.log").exit_code == 0
+
+
 @pytest.mark.parametrize("place", ["a" * 300, "drive.blf/x"], ids=["long", "in a file"])
 @pytest.mark.parametrize("command", ["convert", "decode"])
 def test_an_output_that_cannot_be_made_is_told_in_one_line(folder: Path, command: str, place: str) -> None:
@@ -212,6 +228,10 @@ def test_decode_of_chosen_signals_and_a_database_for_each_channel(folder: Path) 
     header = (folder / "x.csv").read_text().splitlines()[0]
     assert header == "time [s],1:Cells.Page,1:Cells.First [mV],1:Cells.Second [mV]"
     assert len((folder / "x.csv").read_text().splitlines()) == 51
+    refused = hil_log("decode", folder / "drive.blf", *words)
+    assert refused.exit_code == 2
+    assert "x.csv: there is such a file already: expected another name, or --force" in refused.stderr
+    words.append("--force")
     result = hil_log("decode", folder / "drive.blf", *words, "--signal", "Voltaje")
     assert result.exit_code == 2
     assert "did you mean 'Voltage'" in result.stderr
