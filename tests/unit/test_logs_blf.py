@@ -283,6 +283,14 @@ def test_a_wrong_number_in_a_container_header_costs_nothing(at: int) -> None:
     assert read_blf(blf(*map(bytes, parts))).trace.id.tolist() == list(range(300))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("size", [0, 1, 16, 31, 2**32 - 1])
+def test_a_container_whose_size_is_less_than_its_header_is_read_once(size: int) -> None:
+    held = container(b"".join(message(i) for i in range(6)))
+    damaged = held[:8] + struct.pack("<L", size) + held[12:]
+    assert read_blf(blf(damaged, held)).trace.id.tolist() == 2 * list(range(6))
+
+
 def test_what_is_no_blf_is_refused() -> None:
     for content in (b"", b"LOGG", b"LOBJ" * 100):
         with pytest.raises(InputError, match="not a BLF file"):

@@ -177,7 +177,7 @@ class _Reader:
                 self._feed(data, at)
                 following = stop - len(stream.unused_data)
                 # What the header says wins where an object begins there: some writers leave bytes behind the stream.
-                return at + size if self.content[at + size : at + size + 4] == MARK else following
+                return at + size if size >= BODY and self.content[at + size : at + size + 4] == MARK else following
             whole_there = BODY <= size <= whole - at
             reason = "too large" if stream.unconsumed_tail else "no end" if whole_there else ""
         if not reason:
