@@ -117,11 +117,17 @@ def value_of(text: str, signal: Signal, difference: bool = False) -> float:
             expected = "a number" + (f" or one of {labels}" if labels else "")
             raise InputError(Problem(f"value of {signal.name}", expected=expected, found=text.strip()))
         return raw * signal.factor + signal.offset
-    if not matched[2] or matched[2].strip() == signal.unit:
+    return in_unit(text, signal.unit, difference) if matched[2] else float(matched[1])
+
+
+def in_unit(text: str, unit: str, difference: bool = False) -> float:
+    """A number with a unit, in a signal's own unit as its database or a record spells it. Raises InputError."""
+    matched = _VALUE.fullmatch(text.strip())
+    if matched is not None and unit and (matched[2] or "").strip() == unit:
         return float(matched[1])
-    unit = {"°C": "degC", "C": "degC", "%": "1", "": "1"}.get(signal.unit, signal.unit)
-    value = parse_quantity(text, "K" if difference and unit == "degC" else unit)
-    return value * 100.0 if signal.unit == "%" else value
+    plain = {"°C": "degC", "C": "degC", "%": "1", "": "1"}.get(unit, unit)
+    value = parse_quantity(text, "K" if difference and plain == "degC" else plain)
+    return value * 100.0 if unit == "%" else value
 
 
 def parse_trigger(text: str, db: Database | None) -> Condition | Arrival:

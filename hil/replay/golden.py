@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hil.errors import ExitCode, InputError, Problem
 from hil.files import Duration, Strict, load_model
+from hil.replay.conditions import in_unit
 from hil.replay.samples import Signals, load_signals, put_in_place
-from hil.units import parse_quantity
 
 FIRST = 3  # differences told per signal
 Int64 = NDArray[np.int64]
@@ -81,7 +81,7 @@ class Tolerances:
             return self.default
         value = self.default.value if chosen.value is None else chosen.value
         if isinstance(value, str):
-            value = parse_quantity(value, "K" if unit == "degC" else unit or "1")
+            value = in_unit(value, unit, difference=True)
         return Tolerance(
             value,
             self.default.relative if chosen.relative is None else chosen.relative,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hil.errors import ExitCode, InputError
 from hil.replay.golden import (
     Comparison,
+    SignalTolerance,
     Tolerance,
     Tolerances,
     accept,
@@ -81,6 +82,22 @@ def test_the_first_difference_tells_time_values_and_how_far() -> None:
     assert "0.010000 s" in text
     assert "worst by 0.5 V" in text
     assert json.loads(json.dumps(result.as_dict()))["differences"][0]["name"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("1 K", "°C", 1.0),
+        ("1 K", "degC", 1.0),
+        ("2 %", "%", 2.0),
+        ("2 %", "1", 0.02),
+        ("50 rpm", "rpm", 50.0),
+        ("3", "", 3),
+    ],
+)
+def test_a_tolerance_is_read_in_the_unit_as_the_signal_spells_it(text: str, unit: str, value: float) -> None:
+    chosen = Tolerances(exceptions=(("u", SignalTolerance(value=text)),))
+    assert chosen.of("u", unit).value == value
 
 
 def test_a_shift_in_time_is_within_its_tolerance_or_told_with_how_far_away() -> None:
