@@ -8,6 +8,7 @@ import numpy as np
 
 from hil.errors import InputError, Problem
 from hil.logs.blf import objects
+from hil.logs.blf.inflating import inflate
 from hil.logs.dates import date_ns
 from hil.logs.growing import Growing
 from hil.logs.log import Log, Skip
@@ -167,9 +168,8 @@ class _Reader:
         """A compressed container. Its stream knows its own end, so that a wrong size in the header does no harm."""
         content, whole = memoryview(self.content), len(self.content)
         for stop in (at + size, whole) if BODY <= size < whole - at else (whole,):
-            stream = zlib.decompressobj()
             try:
-                data = stream.decompress(content[at + BODY : stop], LARGEST)
+                data, stream = inflate(content[at + BODY : stop], LARGEST)
             except zlib.error as error:
                 reason = str(error).rpartition(": ")[2]
                 break
