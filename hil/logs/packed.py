@@ -83,9 +83,8 @@ class _Unpacker:
         """
         content = self.content
         following = self._search(begin + 1)
-        if following <= end.place and following < len(
-            content
-        ):  # it was cut off there, what was inflated from there on is of another member
+        if following <= end.place and following < len(content):
+            # It was cut off there; what was inflated from there on is of another member.
             self.made -= sum(map(len, self.out[kept:]))
             del self.out[kept:]
             self._keep(zlib.decompressobj(31).decompress(content[begin:following]), following)

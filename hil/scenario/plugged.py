@@ -77,9 +77,9 @@ def load_listener(path: Path | None, dbc: Path | None = None) -> Plugged:
     model, document = load_model(chosen, BenchFile)
     wired = load_bus(resolve(document, ("quantities",), model.quantities), dbc)
     rules = restbus.Rules(**model.restbus.model_dump())
-    return Plugged(
-        chosen, model, document, wired, restbus.Rules(senders=()) if restbus.misfits(wired.db, rules) else rules
-    )
+    if restbus.misfits(wired.db, rules):  # somebody else's bus, on which the bench of this file would send nothing
+        rules = restbus.Rules(senders=())
+    return Plugged(chosen, model, document, wired, rules)
 
 
 def uncertainties(model: BenchFile, document: Document, table: Table) -> dict[str, Uncertainty]:

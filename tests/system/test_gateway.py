@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from runs import ROOT, written
 
+from hil.assemble import problems_of
 from hil.campaign.replaying import replay_record
 from hil.campaign.run import Options, Screen, run_all
 from hil.records.reader import Record, read
@@ -74,10 +75,15 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def record(bus: Path) -> Record:
-    scenario = written(bus, "always: restbus.suppressed == 0", "1 s", ("steps:\n", STEPS))
-    run_all([scenario], Options(bus / "out", bench=bus / "bench.yaml"), Screen(quiet=True))
-    return read(bus / "out" / "record.mcap")
+def record(bus: Path, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return ran(bus / "bench.yaml", tmp_path_factory.mktemp("run"))
+
+
+def ran(bench: Path, folder: Path) -> Record:
+    """The record of a run with the steps above on a bench."""
+    scenario = written(folder, length="1 s", change=("steps:\n", STEPS))
+    run_all([scenario], Options(folder / "out", bench=bench), Screen(quiet=True))
+    return read(folder / "out" / "record.mcap")
 
 
 def frames(record: Record, identifier: int) -> tuple[list[int], list[bytes]]:
@@ -127,17 +133,28 @@ def test_cycles_of_one_length_take_turns(record: Record) -> None:
     assert speed != clock
 
 
-def test_what_the_bench_file_suppresses_is_not_sent_by_a_step_either_and_is_told(bus: Path) -> None:
+def test_what_the_bench_file_suppresses_is_not_sent_by_a_step_either_and_is_told(bus: Path, tmp_path: Path) -> None:
     text = (
         (bus / "bench.yaml").read_text().replace("[Bench, Gateway]", "[Bench, Gateway], suppress: [GW_Wake, GW_Clock]")
     )
     (bus / "quiet.yaml").write_text(text)
-    run_all([bus / "written.yaml"], Options(bus / "quiet", bench=bus / "quiet.yaml"), Screen(quiet=True))
-    quiet = read(bus / "quiet" / "record.mcap")
+    quiet = ran(bus / "quiet.yaml", tmp_path)
     assert [frames(quiet, i)[0] for i in (1003, 1004)] == [[], []]
     told = [e["text"] for e in quiet.events if e["kind"] == "restbus"]
     assert told[0] == "GW_Wake: suppressed by the bench file, 1 frames held back"
     assert told[1].startswith("GW_Clock: suppressed by the bench file, ")
+
+
+def test_a_bench_without_its_request_says_what_it_can_do(bus: Path, tmp_path: Path) -> None:
+    e2e = (bus / "bench.e2e.yaml").read_text().splitlines(keepends=True)
+    (bus / "deaf.e2e.yaml").write_text("".join(line for line in e2e if "VEH_Request:" not in line))
+    quantities = (bus / "bench.quantities.yaml").read_text().replace("bench.e2e.yaml", "deaf.e2e.yaml")
+    (bus / "deaf.quantities.yaml").write_text(f"{quantities}  - VEH_Request.Crc\n  - VEH_Request.Counter\n")
+    text = (bus / "bench.yaml").read_text().replace("bench.quantities.yaml", "deaf.quantities.yaml")
+    (bus / "deaf.yaml").write_text(text)
+    (problem,) = problems_of(written(tmp_path), bus / "deaf.yaml")
+    assert problem.message == "the bench deaf.yaml can judge logs alone"
+    assert problem.expected == "a protected message VEH_Request, by which the bench asks the BMS for its states"
 
 
 def test_the_record_gives_the_same_digest_again(record: Record) -> None:
