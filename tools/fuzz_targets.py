@@ -24,7 +24,7 @@ from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
 from hil.codec.nouns import Database
 from hil.errors import CellbenchError, InputError
-from hil.files import limits, load_document, pack
+from hil.files import cell, limits, load_document, pack
 from hil.image import table
 from hil.logs.read import read_content, readers
 from hil.logs.recognise import recognise
@@ -201,15 +201,11 @@ def _yaml() -> list[Target]:
         target("scenario", "scenarios/fuzz.yaml", _scenario, "scenarios/*.yaml"),
         target("bench", "scenarios/benches/fuzz.yaml", _bench, "scenarios/benches/virtual.yaml"),
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
-        target("cell", "scenarios/packs/a123_26650.cell.yaml", _packed, "scenarios/packs/*.cell.yaml"),
+        target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
     ]
-
-
-def _packed(path: Path) -> Any:
-    return pack.load_pack(path.with_name("a123_96s40p.yaml"))
 
 
 def _records() -> list[Target]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from hil.files.pack import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES
+from hil.files.cell import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES
 from hil.kernel import F64, I64, Floats, Ints, kernel
 from hil.tick import CELLS, TEMPS
 

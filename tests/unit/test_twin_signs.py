@@ -18,7 +18,7 @@ from twin_filter_oracle import propagated, secant, updated
 from twin_rig import CAPACITY_C, KNOTS, PARALLEL, SENSORS, SERIES, Drive, Simulation, cell
 
 import hil.twin
-from hil.files.pack import MOST_TEMPERATURES
+from hil.files.cell import MOST_TEMPERATURES
 
 FOLDER = Path(hil.twin.__file__).parent
 MODULES = ("model", "estimator", "step")
