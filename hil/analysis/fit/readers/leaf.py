@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from hil.analysis.fit.readers.delimited import columns, text_of
-from hil.analysis.fit.readers.recording import DataSet, Kind, Recording, checked
+from hil.analysis.fit.readers.edges import with_begins
+from hil.analysis.fit.readers.recording import DataSet, Kind, Place, Recording, checked
 from hil.errors import InputError, Problem
 
 LAYOUT = "leaf_cell"
@@ -17,7 +18,7 @@ LICENCE = "MIT, Copyright (c) 2020 BatterySim"
 ROOM_DEGC = 25.0
 _HEAD = "Exclude,Time(s),Cycle,"
 _COMMAS = 15
-_TIME, _CURRENT, _VOLTAGE = 1, 8, 9
+_TIME, _STEP, _WITHIN, _CURRENT, _VOLTAGE = 1, 6, 7, 8, 9
 _DEGC = re.compile(r"-(\d+)c(?:-\d+)?\.csv(?:\.gz)?$")
 _RATE = re.compile(r"bitrode-(\d+)c\.csv(?:\.gz)?$")
 
@@ -31,22 +32,24 @@ def read_leaf(path: Path) -> Recording:
     if text.rows[0].count(",") != _COMMAS:
         raise InputError(Problem("columns", str(path), int(text.numbers[0]), expected="16 of a Bitrode cycler",
                                  found=str(text.rows[0].count(",") + 1)))  # fmt: skip
-    time_s, current_a, voltage_v = columns(text, (_TIME, _CURRENT, _VOLTAGE))
+    time_s, step, within_s, current_a, voltage_v = columns(text, (_TIME, _STEP, _WITHIN, _CURRENT, _VOLTAGE))
+    made = with_begins(step, within_s, time_s, current_a, voltage_v)
     constant = _RATE.search(path.name) is not None
     degc = _DEGC.search(path.name)
     recording = Recording(
         name=path.name.removeprefix("cell-").split(".")[0],
         kind=Kind.CONSTANT if constant else Kind.PULSE,
         cell="1",
-        time_s=time_s,
-        current_a=-current_a,
-        voltage_v=voltage_v,
+        time_s=made.time_s,
+        current_a=-made.current_a,
+        voltage_v=made.voltage_v,
         temperature_degc=None,
         nominal_degc=float(degc[1]) if degc and not constant else ROOM_DEGC,
         source=SOURCE,
         licence=LICENCE,
+        voltage_read=made.read,
     )
-    return checked(recording, text.place)
+    return checked(recording, Place(path, "", text.numbers[made.origin]))
 
 
 def read_leaf_folder(path: Path) -> DataSet:

@@ -4,8 +4,8 @@
 pulse and 10 s of rest for each temperature ``T*``, ``SoC*`` and ``Cell*``. ``*_RateTest.mat``: for each ``T*`` and
 ``cRate_*`` a discharge, a rest, a charge and a rest, with up to three temperatures of the surface.
 
-At a change of current the cycler wrote some samples with the new current beside the old voltage or the other way round;
-these are left out (the pulses count time within a step: they are its samples at 0).
+At a change of current the cycler wrote some samples with the new current beside the old voltage or the other way round
+(in the pulses those at the begin of a step): their voltages count as not read, their current as that of the new step.
 """
 
 import io
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hil.analysis.fit.readers.delimited import content_of
+from hil.analysis.fit.readers.edges import Samples, all_read, forward, step_begins_replaced, unmixed
 from hil.analysis.fit.readers.recording import DataSet, Floats, Kind, OcvCurve, Place, Recording, checked
 from hil.errors import InputError, Problem
 
@@ -25,10 +25,6 @@ SOURCE = "LG M50 5 Ah, examples of PyBOP (pybop-team/PyBOP e8165e043818)"
 LICENCE = "BSD-3-Clause, Copyright (c) 2023, pybop-team"
 OCV_DEGC = 25.0
 MOST_BYTES = 1 << 28
-EDGE_S = 0.1  # samples this near to a change of current may mix old and new
-EDGE_SHARE = 0.05  # of the greatest current: what counts as a change
-STALE_V = 0.005  # a voltage that moved less over a change of current has not been read again
-AHEAD_V = 0.02  # a voltage that moved more while the current did not has been read before it
 _DEGC = re.compile(r"T(\d+)")
 _RATE = re.compile(r"cRate_(\d+(?:p\d+)?C)")
 
@@ -145,58 +141,42 @@ def _numbers(place: Place, fields: dict[str, Any], name: str) -> Floats:
 
 def _arrays(place: Place, fields: dict[str, Any], names: tuple[str, ...]) -> list[Floats]:
     arrays = [_numbers(place, fields, name) for name in names]
-    if len({values.size for values in arrays}) > 1:
+    if len({values.size for values in arrays}) > 1 or arrays[0].size < 2:
         raise InputError(
-            place.problem(f"{', '.join(names)}", expected="one length", found=str([v.size for v in arrays]))
+            place.problem(f"{', '.join(names)}", expected="one length, 2 or more", found=str([v.size for v in arrays]))
         )
     return arrays
 
 
 def _pulse(place: Place, fields: dict[str, Any], name: str, nominal_degc: float, cell: str) -> Recording:
-    names = ("ProgTime", "StepTime", "Current", "Voltage", "LogTemp001")
-    time_s, within_s, current_a, voltage_v, degc = _arrays(place, fields, names)
-    good = (within_s > 0.0) | (np.arange(time_s.size) == 0)
-    return _recording(place, name, Kind.PULSE, cell, nominal_degc, [time_s, current_a, voltage_v, degc], good)
+    names = ("Step", "StepTime", "ProgTime", "Current", "Voltage", "LogTemp001")
+    step, within_s, time_s, current_a, voltage_v, degc = _arrays(place, fields, names)
+    samples = step_begins_replaced(step, within_s, all_read(time_s, current_a, voltage_v))
+    return _recording(place, (name, Kind.PULSE, cell, nominal_degc), samples, degc)
 
 
 def _rate(place: Place, fields: dict[str, Any], name: str, nominal_degc: float) -> Recording:
-    arrays = _arrays(place, fields, ("timeVec", "currVec", "volVec", "cellTemp_mid"))
-    return _recording(place, name, Kind.CONSTANT, "rate", nominal_degc, arrays, unmixed(*arrays[:3]))
+    time_s, current_a, voltage_v, degc = _arrays(place, fields, ("timeVec", "currVec", "volVec", "cellTemp_mid"))
+    samples = unmixed(forward(all_read(time_s, current_a, voltage_v)))
+    return _recording(place, (name, Kind.CONSTANT, "rate", nominal_degc), samples, degc)
 
 
-def unmixed(time_s: Floats, current_a: Floats, voltage_v: Floats) -> NDArray[np.bool_]:
-    """Which samples hold current and voltage of one instant: not the new one of one beside the old one of the other."""
-    change = EDGE_SHARE * np.max(np.abs(current_a), initial=0.0)
-    near = np.diff(time_s) < EDGE_S
-    turned = np.abs(np.diff(current_a)) > change
-    moved_v = np.abs(np.diff(voltage_v))
-    good = np.ones(time_s.size, dtype=np.bool_)
-    good[1:] &= ~(near & turned & (moved_v < STALE_V))
-    ahead = near & ~turned & (moved_v > AHEAD_V)
-    good[1:-1] &= ~(ahead[:-1] & turned[1:])
-    return good
-
-
-def _recording(
-    place: Place, name: str, kind: Kind, cell: str, nominal_degc: float, arrays: list[Floats], good: NDArray[np.bool_]
-) -> Recording:
-    """Of samples at one time the last is kept, at the begin the first: the cell at rest."""
-    time_s, current_a, voltage_v, degc = (values[good] for values in arrays)
-    last = np.append(np.diff(time_s) > 0.0, True)
-    begin = time_s == time_s[0] if time_s.size else last
-    kept = np.where(begin, np.arange(time_s.size) == 0, last | (np.diff(time_s, append=np.inf) < 0.0))
+def _recording(place: Place, about: tuple[str, Kind, str, float], samples: Samples, degc: Floats) -> Recording:
+    name, kind, cell, nominal_degc = about
+    kept = forward(samples)
     return checked(
         Recording(
             name=name,
             kind=kind,
             cell=cell,
-            time_s=(time_s - time_s[0])[kept] if time_s.size else time_s,
-            current_a=-current_a[kept],
-            voltage_v=voltage_v[kept],
-            temperature_degc=_filled(place, degc)[kept],
+            time_s=kept.time_s - kept.time_s[0],
+            current_a=-kept.current_a,
+            voltage_v=kept.voltage_v,
+            temperature_degc=_filled(place, degc)[kept.origin],
             nominal_degc=nominal_degc,
             source=SOURCE,
             licence=LICENCE,
+            voltage_read=kept.read,
         ),
         place,
     )

@@ -1,7 +1,7 @@
 """What every reader gives: a test of one cell on common terms, checked, and an OCV table measured by somebody else.
 
-Positive current discharges the cell. ``current_a[k]`` flowed over (``time_s[k-1]``, ``time_s[k]``] and at ``time_s[k]``,
-where ``voltage_v[k]`` was read. Steps of time differ within most recordings.
+Positive current discharges the cell. ``current_a[k]`` flows from ``time_s[k]`` until ``time_s[k+1]``. Steps of time differ
+within most recordings.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,9 @@ class Recording:
     """One test of one cell, all arrays of shape (n,), n >= 2.
 
     ``temperature_degc`` is the measured surface, None where only the chamber's ``nominal_degc`` is known (None: not even
-    that). ``name`` is unique within its data set.
+    that). Where a cycler logs seldom, readers put a sample at the very change of the current, whose voltage is that of the
+    sample before: ``voltage_read`` (n,) is False there, None when every voltage was read. ``name`` is unique within its
+    data set.
     """
 
     name: str
@@ -49,17 +51,19 @@ class Recording:
     nominal_degc: float | None
     source: str
     licence: str
+    voltage_read: NDArray[np.bool_] | None = None
 
     @property
     def discharged_ah(self) -> Floats:
         """Charge taken out since the first sample, Ah, shape (n,)."""
-        moved = self.current_a[1:] * np.diff(self.time_s)
+        moved = self.current_a[:-1] * np.diff(self.time_s)
         return np.concatenate(([0.0], np.cumsum(moved))) / 3600.0
 
     def part(self, name: str, begin: int, end: int) -> "Recording":
         """The samples ``begin`` to ``end`` (exclusive) under another name, their time as it was."""
         cut = slice(begin, end)
         degc = None if self.temperature_degc is None else self.temperature_degc[cut]
+        read = None if self.voltage_read is None else self.voltage_read[cut]
         return replace(
             self,
             name=name,
@@ -67,6 +71,7 @@ class Recording:
             current_a=self.current_a[cut],
             voltage_v=self.voltage_v[cut],
             temperature_degc=degc,
+            voltage_read=read,
         )
 
 
@@ -155,6 +160,13 @@ def voltage_response(recording: Recording) -> int:
 
     From the steps of the current where there are any, else from the charge balance between first and last sample.
     """
+    if recording.voltage_read is not None:
+        read = recording.voltage_read
+        recording = replace(
+            recording,
+            voltage_read=None,
+            **{name: getattr(recording, name)[read] for name in ("time_s", "current_a", "voltage_v")},
+        )
     step_a = np.diff(recording.current_a)
     large = np.abs(step_a) > STEP_SHARE * np.max(np.abs(recording.current_a), initial=0.0)
     answer = float(np.sum(step_a[large] * np.diff(recording.voltage_v)[large]))
