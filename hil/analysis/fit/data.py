@@ -15,6 +15,7 @@ from hil.files.cell import SpreadModel
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
 Kind = Literal["ocv", "pulse", "relaxation", "constant_current", "drive"]
 Use = Literal["fit", "test"]
 Chemistry = Literal["LFP", "NMC", "NCA", "LMO", "LCO"]

@@ -40,7 +40,7 @@ class Fitted:
     options: FitOptions
     shape: Shape
     rows: Mapping[float, Row]
-    slopes_k: Floats
+    warm_slopes_k: Floats | None  # of tests in which the cell warmed up, see `fit_cell`
 
 
 def drives_of(data: CellData, temperature_degc: float) -> list[Drive]:
@@ -140,12 +140,13 @@ def fit_cell(data: CellData, options: FitOptions | None = None, progress: Progre
     passes = 3 if warmed and len(rows.drives) > 1 else 1
     for k in range(passes):
         shape = search_shape(rows.residuals, options, lambda share, k=k: progress((k + share) / passes))
+        used_k = rows.slopes_k
         solved = rows.solve(shape, FINAL_SAMPLES)
         slopes_k = arrhenius_slopes({t: tables_of(one, options) for t, one in solved.items()})
         rows.slopes_k = slopes_k if warmed else None
     progress(1.0)
     out = {t: Row(tables_of(one, options), data.ocv_at(t), corrected_ocv(data.ocv_at(t), one, options), one) for t, one in solved.items()}
-    return Fitted(data, options, shape, out, slopes_k)
+    return Fitted(data, options, shape, out, used_k)
 
 
 def corrected_ocv(ocv: OcvTable, linear: Linear, options: FitOptions) -> Floats:

@@ -74,8 +74,8 @@ def read_ocv(grid: Floats, values_v: Floats, soc: Floats) -> Floats:
     return out
 
 
-def stop_stack(count: int = 16, reach: float = 5.0) -> tuple[Floats, Floats]:
-    """(span in gamma dz from one end stop to the other, weight) of each stop, weights summing to 1.
+def stop_stack(count: int = 8, reach: float = 4.0) -> tuple[Floats, Floats]:
+    """(span in gamma dz from one end stop to the other, weight) of each stop, weights summing to 1; as many as in the twin.
 
     Straight pieces of the branch 2 (1 - exp(-x)), with ends spaced so that each piece rises alike.
     """

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares, lsq_linear
 
-from .data import Floats
-from .model import Drive, Shape, columns, hats, loop_state
+from .data import Bools, Floats, Ints
+from .model import Drive, Shape, columns, hats
 
 TAUS_S = ((1.0, 60.0), (30.0, 600.0), (300.0, 7200.0))  # first, second, third pair; the last is the diffusion-like one
 STARTS_S = (8.0, 120.0, 1500.0)
@@ -62,13 +62,15 @@ class Bounds:
 @dataclass(frozen=True)
 class Linear:
     """The linear problem of one temperature solved: `parameters` (tables by rows, then the OCV correction), the
-    weighted `matrix` and `error_v` it came from, the penalty rows `extra`, and which samples of which drive."""
+    weighted `matrix` and `error_v` it came from, the penalty rows `extra`, which samples of which drive, and which
+    parameters stand at a bound."""
 
     parameters: Floats
     matrix: Floats
     error_v: Floats
     extra: Floats
-    picks: tuple[np.ndarray, ...]
+    picks: tuple[Ints, ...]
+    held: Bools
 
     def residuals(self) -> Floats:
         """Weighted errors in V, then those of the penalty."""
@@ -91,7 +93,7 @@ def penalty(options: FitOptions, rms_current_a: float, samples: int) -> Floats:
     return out
 
 
-def pick(drives: Sequence[Drive], most: int) -> tuple[np.ndarray, ...]:
+def pick(drives: Sequence[Drive], most: int) -> tuple[Ints, ...]:
     """Indices of the samples of each drive that are looked at, evenly thinned to about `most` in all."""
     used = [np.flatnonzero(d.used) for d in drives]
     stride = max(1, -(-sum(u.size for u in used) // most))
@@ -125,7 +127,7 @@ def fit_given(
     triangle: Floats = np.asarray(np.linalg.qr(stacked, mode="r"))
     free = OCV_KNOTS if options.ocv_sigma_v else 0
     found = lsq_linear(triangle[:, :-1], triangle[:, -1], bounds=bounds.arrays(free), method="bvls")
-    return Linear(np.asarray(found.x), matrix, error_v, extra, picks)
+    return Linear(np.asarray(found.x), matrix, error_v, extra, picks, np.asarray(found.active_mask) != 0)
 
 
 def shape_of(log_shape: Floats) -> Shape:
@@ -155,8 +157,3 @@ def search_shape(
         errors, begin, bounds=(limits[:, 0], limits[:, 1]), diff_step=[5e-3], ftol=1e-5, xtol=1e-3, max_nfev=25
     )
     return shape_of(found.x)
-
-
-def loops_of(drives: Sequence[Drive], gamma: float) -> list[Floats]:
-    """The hysteresis of every drive."""
-    return [loop_state(d.soc, gamma) for d in drives]
