@@ -1,0 +1,19 @@
+"""What is known of each cell that is fitted: recordings made into tests with their SoC, and what no test tells."""
+
+from pathlib import Path
+
+from hil.analysis.fit.cells import a123
+from hil.analysis.fit.data import CellData
+from hil.errors import InputError, Problem
+
+CELLS = (a123,)
+"""One module a data set, each with `recognises(folder)` by file names and `read(folder)`."""
+
+
+def cell_of_folder(folder: Path) -> CellData:
+    """The cell whose data a folder holds. Raises InputError when it is none of `CELLS`, or damaged."""
+    for each in CELLS:
+        if each.recognises(folder):
+            return each.read(folder)
+    names = ", ".join(each.__name__.rpartition(".")[2] for each in CELLS)
+    raise InputError(Problem("data of no known cell", str(folder), expected=f"the layout of one of {names}"))
