@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .data import Floats
-from .fitting import Fitted, drives_of
+from .fitting import Fitted
 from .model import Drive, Shape, columns
 
 WINDOW_TIMES = 5.0  # Sokal: the sum is cut at five times what it has come to
@@ -59,11 +59,9 @@ def sigmas_of(fitted: Fitted) -> Sigmas:
         free[at[:size]] = ~row.linear.held
         normal[np.ix_(at[:size], at[:size])] += row.linear.extra.T @ row.linear.extra
         begin = 0
-        for drive, pick in zip(drives_of(fitted.data, t), row.linear.picks, strict=True):
+        for drive, pick in zip(row.drives, row.linear.picks, strict=True):
             rows = slice(begin, begin + pick.size)
             begin += pick.size
-            if not pick.size:
-                continue
             jacobian = np.hstack((row.linear.matrix[rows], _by_shape(fitted, drive, row.tables)[pick] * drive.weight))
             error_v = row.linear.error_v[rows] - row.linear.matrix[rows] @ row.linear.parameters
             times[drive.name] = correlation_time(error_v)
