@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
+from hil.kernel import kernel
+
 from .data import Bools, Floats, Ints, OcvTable, Test
 
 KELVIN = 273.15
@@ -132,14 +134,16 @@ def lag(signal: Floats, steps_s: Floats, tau_s: float) -> Floats:
     if np.ptp(steps_s) < 1e-3 * steps_s[0]:
         a = float(np.exp(-float(np.mean(steps_s)) / tau_s))
         return np.asarray(lfilter([0.0, 1.0 - a], [1.0, -a], signal), dtype=np.float64)
-    decays = np.exp(-steps_s / tau_s)
-    driven = (signal[..., :-1] * (1.0 - decays)).T.copy()
-    out = np.zeros_like(signal)
-    state = np.zeros_like(signal[..., 0])
-    for k, a in enumerate(decays.tolist()):
-        state = a * state + driven[k].T
-        out[..., k + 1] = state
+    out = np.zeros(signal.shape)
+    _lag(signal.reshape(-1, signal.shape[-1]), np.exp(-steps_s / tau_s), out.reshape(-1, signal.shape[-1]))
     return out
+
+
+@kernel
+def _lag(signal: Floats, decays: Floats, out: Floats) -> None:
+    for row in range(signal.shape[0]):
+        for k in range(decays.size):
+            out[row, k + 1] = decays[k] * out[row, k] + (1.0 - decays[k]) * signal[row, k]
 
 
 class Terms:

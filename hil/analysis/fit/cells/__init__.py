@@ -1,25 +1,19 @@
-"""Known data sets as `CellData`: each module tells by file names whether a folder is its own, and reads it."""
+"""What is known of each cell that is fitted: recordings made into tests with their SoC, and what no test tells."""
 
 from pathlib import Path
 
+from hil.analysis.fit.cells import a123
+from hil.analysis.fit.data import CellData
 from hil.errors import InputError, Problem
 
-from ..data import CellData
-from . import a123
-
 CELLS = (a123,)
+"""One module a data set, each with `recognises(folder)` by file names and `read(folder)`."""
 
 
-def read_folder(folder: Path) -> CellData:
-    """The cell of a folder in one of the known layouts. Raises InputError when it is in none."""
-    for layout in CELLS:
-        if layout.recognises(folder):
-            return layout.read(folder)
-    names = ", ".join(sorted(layout.__name__.rpartition(".")[2] for layout in CELLS))
-    raise InputError(
-        Problem(
-            "no test data that is known here",
-            str(folder),
-            expected=f"a fit.yaml that says what the files are, or the layout of one of {names}",
-        )
-    )
+def cell_of_folder(folder: Path) -> CellData:
+    """The cell whose data a folder holds. Raises InputError when it is none of `CELLS`, or damaged."""
+    for each in CELLS:
+        if each.recognises(folder):
+            return each.read(folder)
+    names = ", ".join(each.__name__.rpartition(".")[2] for each in CELLS)
+    raise InputError(Problem("data of no known cell", str(folder), expected=f"the layout of one of {names}"))

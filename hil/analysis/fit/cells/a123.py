@@ -4,9 +4,7 @@ Gzipped CSV, ``A123_OCV_P25_S1.csv.gz`` and ``A123_DYN_50_P25_s1.csv.gz``: P25 i
 OCV files count a discharge as negative current, the dynamic ones as positive. Tests s2, s3, S2 and S4 ran at 25 degC.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import numpy as np
 
 from hil.errors import InputError, Problem
 
-from ..data import SOC, CellData, OcvTable, Test, Trace
-from ..ocv import MIN_CURRENT_A, efficiency_and_capacity, ocv_table
+from hil.analysis.fit.data import SOC, CellData, OcvTable, Test, Trace
+from hil.analysis.fit.ocv import MIN_CURRENT_A, efficiency_and_capacity, ocv_table
+from hil.analysis.fit.readers.a123 import read_a123
 
 _DYNAMIC = re.compile(r"A123_DYN_(\d+)_([NP])(\d\d)_s1\.csv\.gz")
 CHARGE_DEGC = 25.0
@@ -44,32 +43,21 @@ def temperatures(folder: Path) -> dict[float, str]:
     return dict(sorted(found.items()))
 
 
-def read_trace(path: Path, current_sign: int) -> Trace:
-    """Read one CSV (time, step, current, voltage, ...); `current_sign` -1 turns a charge-positive file around.
-
-    Raises InputError when the file is absent or a number in it cannot be used.
-    """
-    if not path.is_file():
-        raise InputError(Problem("no such file", str(path), expected="A123 26650 test data there"))
-    try:
-        with gzip.open(path, "rt", encoding="ascii") as stream:
-            table = np.loadtxt(stream, delimiter=",", skiprows=1, usecols=(0, 2, 3), ndmin=2)
-        return Trace(table[:, 0].copy(), current_sign * table[:, 1], table[:, 2].copy())
-    except InputError as error:
-        raise InputError([Problem(str(p), str(path)) for p in error.problems]) from None
-    except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
-        raise InputError(Problem(f"cannot be read: {error}", str(path))) from None
+def trace_of(path: Path) -> Trace:
+    """One test file as it was recorded. Raises InputError when it is absent or damaged."""
+    recording = read_a123(path)
+    return Trace(recording.time_s, recording.current_a, recording.voltage_v)
 
 
-def read_ocv(folder: Path, tag: str) -> tuple[Trace, Trace, Trace, Trace]:
+def ocv_traces(folder: Path, tag: str) -> tuple[Trace, Trace, Trace, Trace]:
     """OCV tests S1..S4: slow discharge, emptying at 25 degC, slow charge, filling at 25 degC; `tag` as `P25`."""
-    one, two, three, four = (read_trace(folder / f"A123_OCV_{tag}_S{n}.csv.gz", -1) for n in (1, 2, 3, 4))
+    one, two, three, four = (trace_of(folder / f"A123_OCV_{tag}_S{n}.csv.gz") for n in (1, 2, 3, 4))
     return one, two, three, four
 
 
-def read_dynamic(folder: Path, name: str) -> tuple[Trace, Trace, Trace]:
+def dynamic_traces(folder: Path, name: str) -> tuple[Trace, Trace, Trace]:
     """Dynamic tests s1..s3: drive cycles from full, emptying at 25 degC, charging at 25 degC; `name` as `50_P25`."""
-    one, two, three = (read_trace(folder / f"A123_DYN_{name}_s{n}.csv.gz", 1) for n in (1, 2, 3))
+    one, two, three = (trace_of(folder / f"A123_DYN_{name}_s{n}.csv.gz") for n in (1, 2, 3))
     return one, two, three
 
 
@@ -92,7 +80,7 @@ def _dynamic(folder: Path, temperature_degc: float) -> tuple[Test, Test]:
     name = temperatures(folder).get(temperature_degc)
     if name is None:
         raise InputError(Problem(f"no drive cycles at {temperature_degc:g} degC", str(folder)))
-    cycles, emptying, charge = read_dynamic(folder, name)
+    cycles, emptying, charge = dynamic_traces(folder, name)
     efficiency, capacity_ah = efficiency_and_capacity([cycles, emptying], [charge])
     drive = Test(f"UDDS {temperature_degc:g} degC", "drive", temperature_degc, cycles, 1.0, capacity_ah, efficiency)
     filled = Test("charge", "constant_current", CHARGE_DEGC, charge, 0.0, capacity_ah, efficiency, weight=CHARGE_WEIGHT)
@@ -106,7 +94,7 @@ def read(folder: Path, only_degc: Iterable[float] | None = None) -> CellData:
     tests: list[Test] = []
     for t in wanted:
         tag = temperatures(folder).get(t, "50_P25").split("_")[1]
-        scripts = read_ocv(folder, tag)
+        scripts = ocv_traces(folder, tag)
         ocv[t] = ocv_table(scripts, SOC)
         drive, filled = _dynamic(folder, t)
         tests += [drive, *([filled] if t == CHARGE_DEGC else [])]
