@@ -56,9 +56,7 @@ def fit_order(temperatures_degc: tuple[float, ...]) -> list[float]:
     return sorted(temperatures_degc, key=lambda t: (t > reference, -t if t <= reference else t))
 
 
-def bounds_for(
-    data: CellData, options: FitOptions, temperature_degc: float, done: Mapping[float, Floats]
-) -> Bounds:
+def bounds_for(data: CellData, options: FitOptions, temperature_degc: float, done: Mapping[float, Floats]) -> Bounds:
     """The bounds at a temperature, given the tables `done` before it."""
     ocv, knots = data.ocv_at(temperature_degc), np.linspace(0.0, 1.0, options.knots)
     least = np.zeros((options.rows, knots.size))

@@ -108,6 +108,8 @@ def judge(errors: tuple[TestError, ...]) -> Verdict:
     if not held:
         reasons.append("nothing was held out: mark a test with use: test, or give a drive test of 6000 s or more")
     if not any(e.kind in SLOW_KINDS for e in seen):
-        reasons.append("fitted to pulses alone: add relaxation, constant-current, OCV or drive data, or the slow mode is a guess")
+        reasons.append(
+            "fitted to pulses alone: add relaxation, constant-current, OCV or drive data, or the slow mode is a guess"
+        )
     worst_v = max((e.rmse_v for e in held), default=None)
     return Verdict(errors, training_v, worst_v, limit_v, tuple(reasons))

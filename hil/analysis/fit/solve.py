@@ -81,7 +81,9 @@ class Linear:
 def penalty(options: FitOptions, rms_current_a: float, samples: int) -> Floats:
     """Rows that pull each table towards straight and, weakly, flat, and the OCV's correction to zero; in V."""
     eye = np.eye(options.knots)
-    one = np.vstack((options.smoothing * np.diff(eye, 2, axis=0), options.flatness * np.diff(eye, 1, axis=0))) * np.sqrt(samples)
+    one = np.vstack(
+        (options.smoothing * np.diff(eye, 2, axis=0), options.flatness * np.diff(eye, 1, axis=0))
+    ) * np.sqrt(samples)
     tables = np.kron(np.diag([rms_current_a] * (options.pairs + 1) + [1.0]), one)
     if not options.ocv_sigma_v:
         return tables
