@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hil.analysis.fit.data import CellData, Floats, OcvTable
+from hil.analysis.fit.model import KELVIN, Drive, Shape, Terms, hats, make_drive
+from hil.analysis.fit.ocv import monotone
+from hil.analysis.fit.solve import (
+    FINAL_SAMPLES,
+    OCV_KNOTS,
+    OUTER_SAMPLES,
+    Bounds,
+    FitOptions,
+    Linear,
+    fit_given,
+    pick,
+    search_shape,
+)
 from hil.errors import InputError, Problem
-
-from .data import CellData, Floats, OcvTable
-from .model import KELVIN, Drive, Shape, Terms, hats, make_drive
-from .ocv import monotone
-from .solve import FINAL_SAMPLES, OCV_KNOTS, OUTER_SAMPLES, Bounds, FitOptions, Linear, fit_given, pick, search_shape
 
 REFERENCE_DEGC = 25.0
 LEAST_V_PER_C = 2e-3  # floor of every resistance, as the voltage it drops at one capacity per hour

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hil.analysis.fit.data import CellData, Kind, Test, Use
 from hil.files.cell import CellModel
 from hil.twin.offline import Prediction, predict
-
-from .data import CellData, Kind, Test, Use
 
 HELD_OUT_RATIO = 3.0
 HELD_OUT_MARGIN_V = 0.010

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
+from hil.analysis.fit.data import Bools, Floats, Ints, OcvTable, Test
 from hil.kernel import kernel
-
-from .data import Bools, Floats, Ints, OcvTable, Test
 
 KELVIN = 273.15
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares, lsq_linear
 
-from .data import Bools, Floats, Ints
-from .model import Drive, Shape, Terms, hats
+from hil.analysis.fit.data import Bools, Floats, Ints
+from hil.analysis.fit.model import Drive, Shape, Terms, hats
 
 TAUS_S = ((1.0, 60.0), (30.0, 600.0), (300.0, 7200.0))  # first, second, third pair; the last is the diffusion-like one
 STARTS_S = (8.0, 120.0, 1500.0)
@@ -26,10 +26,13 @@ FINAL_SAMPLES = 60_000
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to fit: RC pairs (1 to 3), knots of SoC, and the standard deviation that a correction of the OCV is given, V
+    """How to fit.
+
+    `pairs` RC pairs (1 to 3), `knots` of SoC; `ocv_sigma_v` is the standard deviation that a correction of the OCV is given
     (0: the OCV is taken as measured). A bend of the tables over one knot costs `smoothing` of the voltage it makes at the
-    rms current, a slope `flatness`, which decides only where the data are silent. `m_full_v` bounds the hysteresis of a full cell, `m_v` that of a cell whose OCV
-    branches were not measured apart."""
+    rms current, a slope `flatness`, which decides only where the data are silent. `m_full_v` bounds the hysteresis of a full
+    cell, `m_v` that of a cell whose OCV branches were not measured apart. `taus_s` are the time constants, when given.
+    """
 
     pairs: int = 3
     knots: int = 11
@@ -38,7 +41,7 @@ class FitOptions:
     flatness: float = 0.005
     m_full_v: float = 0.012
     m_v: float = 0.015
-    taus_s: tuple[float, ...] | None = None  # given, not searched
+    taus_s: tuple[float, ...] | None = None
 
     @property
     def rows(self) -> int:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .data import Floats
-from .fitting import Fitted
-from .model import Drive, Shape, columns
+from hil.analysis.fit.data import Floats
+from hil.analysis.fit.fitting import Fitted
+from hil.analysis.fit.model import Drive, Shape, columns
 
 WINDOW_TIMES = 5.0  # Sokal: the sum is cut at five times what it has come to
 STEP = 1e-3  # relative, of a time constant or gamma, for its column of the Jacobian
@@ -54,7 +54,7 @@ def sigmas_of(fitted: Fitted) -> Sigmas:
     normal, meat, free = np.zeros((total, total)), np.zeros((total, total)), np.ones(total, dtype=bool)
     times: dict[str, float] = {}
     first = 0
-    for (t, row), size in zip(fitted.rows.items(), sizes, strict=True):
+    for row, size in zip(fitted.rows.values(), sizes, strict=True):
         at = np.append(np.arange(first, first + size), np.arange(total - shapes, total))
         free[at[:size]] = ~row.linear.held
         normal[np.ix_(at[:size], at[:size])] += row.linear.extra.T @ row.linear.extra

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hil.analysis.fit.data import Floats
+from hil.analysis.fit.fitting import Fitted
+from hil.analysis.fit.judge import HELD_OUT_MARGIN_V, HELD_OUT_RATIO, TestError, Verdict
+from hil.analysis.fit.ocv import entropy_v_per_k
+from hil.analysis.fit.uncertainty import Sigmas
 from hil.files.cell import CellModel
 from hil.files.validate import validate
 from hil.files.yaml12 import load_text
-
-from .data import Floats
-from .fitting import Fitted
-from .judge import HELD_OUT_MARGIN_V, HELD_OUT_RATIO, TestError, Verdict
-from .ocv import entropy_v_per_k
-from .uncertainty import Sigmas
 
 WARM_DEGC = 5.0  # from here on OCV tables give dOCV/dT: colder ones hold too much polarisation
 PARTS = ("mass_kg", "heat_capacity_j_per_k", "surface_heat_transfer_w_per_k")
