@@ -87,9 +87,9 @@ def halved(data: CellData) -> CellData | None:
             tests.append(test)
             continue
         even = elapsed_s // BLOCK_S % 2 == 0
-        for use, mine, said in (("fit", even, "even blocks"), ("test", ~even, "odd blocks")):
-            used = mine if test.used is None else mine & test.used
-            tests.append(replace(test, name=f"{test.name}, {said}", use=use, used=used))
+        seen, unseen = (even, ~even) if test.used is None else (even & test.used, ~even & test.used)
+        tests.append(replace(test, name=f"{test.name}, even blocks", used=seen))
+        tests.append(replace(test, name=f"{test.name}, odd blocks", use="test", used=unseen))
     return replace(data, tests=tuple(tests)) if len(tests) > len(data.tests) else None
 
 

@@ -85,11 +85,9 @@ def _draw_tables(cell: CellModel, axes: Any) -> None:
             axes[2].plot(
                 knots, values, style, marker=".", ms=3, lw=0.8, color=f"C{k}", label=f"{name[:2]} {degc:g} degC"
             )
-    total = {
-        degc: sum(np.asarray(getattr(cell, name)[k]) for name in ohms) for k, degc in enumerate(cell.temperatures_degc)
-    }
-    for degc, values in total.items():
-        axes[3].plot(knots, 1e3 * values, marker=".", label=f"{degc:g} degC")
+    for k, degc in enumerate(cell.temperatures_degc):
+        total = np.sum([getattr(cell, name)[k] for name in ohms], axis=0)
+        axes[3].plot(knots, 1e3 * total, marker=".", label=f"{degc:g} degC")
     titles = ("open-circuit voltage", "half width of the hysteresis", "resistances", "sum of the resistances")
     for axis, title, unit in zip(axes, titles, ("V", "mV", "mohm", "mohm"), strict=True):
         axis.set(title=title, xlabel="SoC", ylabel=unit)
