@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hil.analysis.fit.data import CellData, Floats, OcvTable
+from hil.analysis.fit.model import KELVIN, Drive, Shape, Terms, hats, make_drive
+from hil.analysis.fit.ocv import monotone
+from hil.analysis.fit.solve import (
+    FINAL_SAMPLES,
+    OCV_KNOTS,
+    OUTER_SAMPLES,
+    Bounds,
+    FitOptions,
+    Linear,
+    fit_given,
+    pick,
+    search_shape,
+)
 from hil.errors import InputError, Problem
-
-from .data import CellData, Floats, OcvTable
-from .model import KELVIN, Drive, Shape, hats, loop_state, make_drive
-from .ocv import monotone
-from .solve import FINAL_SAMPLES, OCV_KNOTS, OUTER_SAMPLES, Bounds, FitOptions, Linear, fit_given, search_shape
 
 REFERENCE_DEGC = 25.0
 LEAST_V_PER_C = 2e-3  # floor of every resistance, as the voltage it drops at one capacity per hour
@@ -24,12 +33,13 @@ Progress = Callable[[float], None]
 @dataclass(frozen=True)
 class Row:
     """One temperature: `tables` (pairs + 2, K) by rows R0, R1, R2, (R3), M; `ocv_v` (201,) as fitted; `linear` the
-    problem they solve."""
+    problem they solve, over `drives`."""
 
     tables: Floats
     ocv: OcvTable
     ocv_v: Floats
     linear: Linear
+    drives: tuple[Drive, ...]
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,7 @@ def fit_order(temperatures_degc: tuple[float, ...]) -> list[float]:
     return sorted(temperatures_degc, key=lambda t: (t > reference, -t if t <= reference else t))
 
 
-def bounds_for(
-    data: CellData, options: FitOptions, temperature_degc: float, done: Mapping[float, Floats]
-) -> Bounds:
+def bounds_for(data: CellData, options: FitOptions, temperature_degc: float, done: Mapping[float, Floats]) -> Bounds:
     """The bounds at a temperature, given the tables `done` before it."""
     ocv, knots = data.ocv_at(temperature_degc), np.linspace(0.0, 1.0, options.knots)
     least = np.zeros((options.rows, knots.size))
@@ -82,34 +90,34 @@ def bounds_for(
 
 
 class Rows:
-    """The rows of all temperatures for any shape; the hysteresis is made again only when gamma changed."""
+    """The rows of all temperatures for any shape, over at most about `most` samples each."""
 
-    def __init__(self, data: CellData, options: FitOptions) -> None:
+    def __init__(self, data: CellData, options: FitOptions, most: int, slopes_k: Floats | None = None) -> None:
         """Raises InputError when there is nothing to fit."""
         self.data, self.options = data, options
-        self.drives = {t: drives_of(data, t) for t in data.temperatures_degc()}
-        self.slopes_k: Floats | None = None
-        self._loops: dict[float, list[Floats]] = {}
-        self._gamma = -1.0
-        if not self.drives:
+        self.terms: dict[float, list[Terms]] = {}
+        for t in data.temperatures_degc():
+            drives = drives_of(data, t)
+            picks = pick(drives, most)
+            if not sum(at.size for at in picks):
+                raise InputError(Problem(f"{data.cell}: no sample within the SoC window at {t:g} degC"))
+            pairs = zip(drives, picks, strict=True)
+            self.terms[t] = [Terms(d, options.knots, at, slopes_k) for d, at in pairs if at.size]
+        if not self.terms:
             raise InputError(Problem(f"{data.cell}: nothing to fit", expected="a test with use: fit"))
 
-    def solve(self, shape: Shape, most: int) -> dict[float, Linear]:
-        """The best tables of every temperature, over about `most` samples each."""
-        if shape.gamma != self._gamma:
-            self._gamma = shape.gamma
-            self._loops = {t: [loop_state(d.soc, shape.gamma) for d in drives] for t, drives in self.drives.items()}
+    def solve(self, shape: Shape) -> dict[float, Linear]:
+        """The best tables of every temperature."""
         done: dict[float, Floats] = {}
         out: dict[float, Linear] = {}
-        for t in fit_order(tuple(self.drives)):
-            bounds = bounds_for(self.data, self.options, t, done)
-            out[t] = fit_given(self.drives[t], shape, self.options, bounds, most, self.slopes_k, self._loops[t])
+        for t in fit_order(tuple(self.terms)):
+            out[t] = fit_given(self.terms[t], shape, self.options, bounds_for(self.data, self.options, t, done))
             done[t] = tables_of(out[t], self.options)
         return dict(sorted(out.items()))
 
     def residuals(self, shape: Shape) -> Floats:
         """Errors of all temperatures in V, each weighted alike whatever its number of samples."""
-        parts = [one.residuals() / np.sqrt(one.error_v.size) for one in self.solve(shape, OUTER_SAMPLES).values()]
+        parts = [one.residuals() / np.sqrt(one.error_v.size) for one in self.solve(shape).values()]
         return np.concatenate(parts)
 
 
@@ -135,22 +143,25 @@ def fit_cell(data: CellData, options: FitOptions | None = None, progress: Progre
     the tables themselves, so the fit is made again with them. Raises InputError when there is nothing to fit.
     """
     options = options or FitOptions()
-    rows = Rows(data, options)
-    warmed = any(np.any(d.inverse_k) for drives in rows.drives.values() for d in drives)
-    passes = 3 if warmed and len(rows.drives) > 1 else 1
+    warmed = any(t.cell_degc is not None for t in data.tests if t.use == "fit")
+    passes = 3 if warmed and len(data.temperatures_degc()) > 1 else 1
+    slopes_k: Floats | None = None
     for k in range(passes):
-        shape = search_shape(rows.residuals, options, lambda share, k=k: progress((k + share) / passes))
-        used_k = rows.slopes_k
-        solved = rows.solve(shape, FINAL_SAMPLES)
-        slopes_k = arrhenius_slopes({t: tables_of(one, options) for t, one in solved.items()})
-        rows.slopes_k = slopes_k if warmed else None
+        rows = Rows(data, options, OUTER_SAMPLES, slopes_k)
+        shape = search_shape(rows.residuals, options, lambda share, k=k: progress((k + share) / passes))  # type: ignore[misc]
+        if k + 1 < passes:
+            slopes_k = arrhenius_slopes({t: tables_of(one, options) for t, one in rows.solve(shape).items()})
+    final = Rows(data, options, FINAL_SAMPLES, slopes_k)
+    out: dict[float, Row] = {}
+    for t, one in final.solve(shape).items():
+        ocv, drives = data.ocv_at(t), tuple(terms.drive for terms in final.terms[t])
+        out[t] = Row(tables_of(one, options), ocv, corrected_ocv(ocv, one, options), one, drives)
     progress(1.0)
-    out = {t: Row(tables_of(one, options), data.ocv_at(t), corrected_ocv(data.ocv_at(t), one, options), one) for t, one in solved.items()}
-    return Fitted(data, options, shape, out, used_k)
+    return Fitted(data, options, shape, out, slopes_k)
 
 
 def corrected_ocv(ocv: OcvTable, linear: Linear, options: FitOptions) -> Floats:
     """The OCV with the correction that was fitted, never falling."""
     if not options.ocv_sigma_v:
         return ocv.ocv_v
-    return monotone(ocv.ocv_v + hats(ocv.soc, OCV_KNOTS) @ linear.parameters[-OCV_KNOTS:])
+    return monotone(ocv.ocv_v + linear.parameters[-OCV_KNOTS:] @ hats(ocv.soc, OCV_KNOTS))

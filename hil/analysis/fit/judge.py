@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hil.analysis.fit.data import CellData, Kind, Test, Use
 from hil.files.cell import CellModel
 from hil.twin.offline import Prediction, predict
-
-from .data import CellData, Kind, Test, Use
 
 HELD_OUT_RATIO = 3.0
 HELD_OUT_MARGIN_V = 0.010
@@ -88,9 +87,9 @@ def halved(data: CellData) -> CellData | None:
             tests.append(test)
             continue
         even = elapsed_s // BLOCK_S % 2 == 0
-        for use, mine, said in (("fit", even, "even blocks"), ("test", ~even, "odd blocks")):
-            used = mine if test.used is None else mine & test.used
-            tests.append(replace(test, name=f"{test.name}, {said}", use=use, used=used))
+        seen, unseen = (even, ~even) if test.used is None else (even & test.used, ~even & test.used)
+        tests.append(replace(test, name=f"{test.name}, even blocks", used=seen))
+        tests.append(replace(test, name=f"{test.name}, odd blocks", use="test", used=unseen))
     return replace(data, tests=tuple(tests)) if len(tests) > len(data.tests) else None
 
 
@@ -108,6 +107,8 @@ def judge(errors: tuple[TestError, ...]) -> Verdict:
     if not held:
         reasons.append("nothing was held out: mark a test with use: test, or give a drive test of 6000 s or more")
     if not any(e.kind in SLOW_KINDS for e in seen):
-        reasons.append("fitted to pulses alone: add relaxation, constant-current, OCV or drive data, or the slow mode is a guess")
+        reasons.append(
+            "fitted to pulses alone: add relaxation, constant-current, OCV or drive data, or the slow mode is a guess"
+        )
     worst_v = max((e.rmse_v for e in held), default=None)
     return Verdict(errors, training_v, worst_v, limit_v, tuple(reasons))

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from .data import Bools, Floats, OcvTable, Test
+from hil.analysis.fit.data import Bools, Floats, Ints, OcvTable, Test
+from hil.kernel import kernel
 
 KELVIN = 273.15
 
@@ -121,38 +122,66 @@ def one_state(soc: Floats, gamma: float) -> Floats:
 
 
 def hats(soc: Floats, count: int) -> Floats:
-    """Weights (n, count) of straight-line interpolation on `count` even knots from 0 to 1, held at the ends."""
+    """Weights (count, n) of straight-line interpolation on `count` even knots from 0 to 1, held at the ends."""
     place = np.clip(soc * (count - 1), 0.0, count - 1.0)
-    weights: Floats = np.maximum(1.0 - np.abs(place[:, None] - np.arange(count)), 0.0)
+    weights: Floats = np.maximum(1.0 - np.abs(place - np.arange(count)[:, None]), 0.0)
     return weights
 
 
 def lag(signal: Floats, steps_s: Floats, tau_s: float) -> Floats:
-    """x' = a x + (1 - a) signal from x = 0, a = exp(-dt / tau), along axis 0; shape of `signal` (n, ...)."""
-    a = np.exp(-steps_s / tau_s)
+    """x' = a x + (1 - a) signal from x = 0, a = exp(-dt / tau), along the last axis; shape of `signal` (..., n)."""
     if np.ptp(steps_s) < 1e-3 * steps_s[0]:
-        one = float(np.exp(-float(np.mean(steps_s)) / tau_s))
-        return np.asarray(lfilter([0.0, 1.0 - one], [1.0, -one], signal, axis=0), dtype=np.float64)
-    out = np.zeros_like(signal)
-    state = np.zeros_like(signal[0])
-    for k in range(a.size):
-        state = a[k] * state + (1.0 - a[k]) * signal[k]
-        out[k + 1] = state
+        a = float(np.exp(-float(np.mean(steps_s)) / tau_s))
+        return np.asarray(lfilter([0.0, 1.0 - a], [1.0, -a], signal), dtype=np.float64)
+    out = np.zeros(signal.shape)
+    _lag(signal.reshape(-1, signal.shape[-1]), np.exp(-steps_s / tau_s), out.reshape(-1, signal.shape[-1]))
     return out
 
 
-def columns(
-    drive: Drive, shape: Shape, knots: int, slopes_k: Floats | None = None, h: Floats | None = None
-) -> Floats:
-    """The matrix A with v - OCV = A p, shape (n, (pairs + 2) knots), p = [R0, R1, R2, (R3), M] at the knots.
+@kernel
+def _lag(signal: Floats, decays: Floats, out: Floats) -> None:
+    for row in range(signal.shape[0]):
+        for k in range(decays.size):
+            out[row, k + 1] = decays[k] * out[row, k] + (1.0 - decays[k]) * signal[row, k]
 
-    `slopes_k` (pairs + 1,) are d ln R / d(1/T) in K, for tests in which the cell warmed up; `h` the hysteresis, made
-    from the shape when None.
+
+class Terms:
+    """The terms of one drive at the samples `at`, for any shape; what the last two shapes have made is kept.
+
+    A search moves one parameter of the shape at a time, so most terms are those of the step before. `slopes_k`
+    (pairs + 1,) are d ln R / d(1/T) in K, for tests in which the cell warmed up.
     """
-    weight = hats(drive.soc, knots)
-    driven = [-weight * drive.current_a[:, None]] * (len(shape.taus_s) + 1)
-    if slopes_k is not None and np.any(drive.inverse_k):
-        driven = [d * np.exp(s * drive.inverse_k)[:, None] for d, s in zip(driven, slopes_k, strict=True)]
-    parts = [driven[0]] + [lag(d, drive.steps_s, tau) for d, tau in zip(driven[1:], shape.taus_s, strict=True)]
-    state = loop_state(drive.soc, shape.gamma) if h is None else h
-    return np.hstack([*parts, weight * state[:, None]])
+
+    def __init__(self, drive: Drive, knots: int, at: Ints | None = None, slopes_k: Floats | None = None) -> None:
+        """All samples when `at` is None."""
+        self.drive, self.at, self.slopes_k = drive, np.arange(drive.soc.size) if at is None else at, slopes_k
+        self._weight = hats(drive.soc, knots)
+        self._driven = -self._weight * drive.current_a
+        self._made: dict[int, list[tuple[float, Floats]]] = {}
+
+    def matrix(self, shape: Shape) -> Floats:
+        """The matrix A with v - OCV = A p, shape (samples, (pairs + 2) knots), p = [R0, R1, R2, (R3), M] at the knots."""
+        parts = [self._term(k, tau) for k, tau in enumerate((0.0, *shape.taus_s))]
+        return np.vstack([*parts, self._term(-1, shape.gamma)]).T
+
+    def _term(self, row: int, value: float) -> Floats:
+        kept = self._made.setdefault(row, [])
+        for known, term in kept:
+            if known == value:
+                return term
+        term = self._make(row, value)[:, self.at]
+        self._made[row] = [*kept[-1:], (value, term)]
+        return term
+
+    def _make(self, row: int, value: float) -> Floats:
+        if row < 0:
+            return self._weight * loop_state(self.drive.soc, value)
+        driven = self._driven
+        if self.slopes_k is not None and np.any(self.drive.inverse_k):
+            driven = driven * np.exp(self.slopes_k[row] * self.drive.inverse_k)
+        return lag(driven, self.drive.steps_s, value) if row else driven
+
+
+def columns(drive: Drive, shape: Shape, knots: int, slopes_k: Floats | None = None) -> Floats:
+    """The matrix of `Terms` over all samples of a drive."""
+    return Terms(drive, knots, slopes_k=slopes_k).matrix(shape)

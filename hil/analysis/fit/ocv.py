@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .data import Floats, OcvTable, Trace
+from hil.analysis.fit.data import Floats, OcvTable, Trace
 
 LOW_MARGIN = 0.03  # SoC above the discharge branch's end that is starvation, not equilibrium: not used for the mean
 HIGH_MARGIN = 0.10  # likewise below the charge branch's end, where the voltage limit was met by diffusion

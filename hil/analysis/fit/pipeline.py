@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
+from hil.analysis.fit.data import CellData
+from hil.analysis.fit.fitting import Fitted, Progress, fit_cell
+from hil.analysis.fit.judge import BLOCK_S, errors_of, halved, judge
+from hil.analysis.fit.solve import FitOptions
+from hil.analysis.fit.uncertainty import sigmas_of
+from hil.analysis.fit.write import Report, cell_of, cell_yaml, tables_text
 from hil.files.cell import CellModel
-
-from .data import CellData
-from .fitting import Fitted, Progress, fit_cell
-from .judge import BLOCK_S, errors_of, halved, judge
-from .solve import FitOptions
-from .uncertainty import sigmas_of
-from .write import Report, cell_of, cell_yaml, tables_text
 
 BY_TEST = "tests marked use: test"
 BY_BLOCK = f"every other {BLOCK_S:g} s of the drive tests, in a fit of its own"

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares, lsq_linear
 
-from .data import Bools, Floats, Ints
-from .model import Drive, Shape, columns, hats
+from hil.analysis.fit.data import Bools, Floats, Ints
+from hil.analysis.fit.model import Drive, Shape, Terms, hats
 
 TAUS_S = ((1.0, 60.0), (30.0, 600.0), (300.0, 7200.0))  # first, second, third pair; the last is the diffusion-like one
 STARTS_S = (8.0, 120.0, 1500.0)
 GAMMA = (2.0, 200.0)  # below 2 the hysteresis of a full sweep never saturates
 GAMMA_START = 12.0
-SMOOTHING = 0.05  # a bend of the tables over one knot costs this much of the voltage it makes at the rms current
-FLATNESS = 0.005  # likewise for a slope; decides only where the data are silent
 OCV_KNOTS = 41
 OCV_ERROR_V = 0.003  # a correction of the OCV of one sigma everywhere costs as much as this error everywhere
 OUTER_SAMPLES = 4000  # of each temperature while the shape is searched
@@ -28,16 +26,22 @@ FINAL_SAMPLES = 60_000
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to fit: RC pairs (1 to 3), knots of SoC, and the standard deviation that a correction of the OCV is given, V
-    (0: the OCV is taken as measured). `m_full_v` bounds the hysteresis of a full cell, `m_v` that of a cell whose OCV
-    branches were not measured apart."""
+    """How to fit.
+
+    `pairs` RC pairs (1 to 3), `knots` of SoC; `ocv_sigma_v` is the standard deviation that a correction of the OCV is given
+    (0: the OCV is taken as measured). A bend of the tables over one knot costs `smoothing` of the voltage it makes at the
+    rms current, a slope `flatness`, which decides only where the data are silent. `m_full_v` bounds the hysteresis of a full
+    cell, `m_v` that of a cell whose OCV branches were not measured apart. `taus_s` are the time constants, when given.
+    """
 
     pairs: int = 3
     knots: int = 11
     ocv_sigma_v: float = 0.0
+    smoothing: float = 0.05
+    flatness: float = 0.005
     m_full_v: float = 0.012
     m_v: float = 0.015
-    taus_s: tuple[float, ...] | None = None  # given, not searched
+    taus_s: tuple[float, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -80,7 +84,9 @@ class Linear:
 def penalty(options: FitOptions, rms_current_a: float, samples: int) -> Floats:
     """Rows that pull each table towards straight and, weakly, flat, and the OCV's correction to zero; in V."""
     eye = np.eye(options.knots)
-    one = np.vstack((SMOOTHING * np.diff(eye, 2, axis=0), FLATNESS * np.diff(eye, 1, axis=0))) * np.sqrt(samples)
+    one = np.vstack(
+        (options.smoothing * np.diff(eye, 2, axis=0), options.flatness * np.diff(eye, 1, axis=0))
+    ) * np.sqrt(samples)
     tables = np.kron(np.diag([rms_current_a] * (options.pairs + 1) + [1.0]), one)
     if not options.ocv_sigma_v:
         return tables
@@ -100,34 +106,26 @@ def pick(drives: Sequence[Drive], most: int) -> tuple[Ints, ...]:
     return tuple(u[::stride] for u in used)
 
 
-def fit_given(
-    drives: Sequence[Drive],
-    shape: Shape,
-    options: FitOptions,
-    bounds: Bounds,
-    most: int,
-    slopes_k: Floats | None = None,
-    loops: Sequence[Floats] | None = None,
-) -> Linear:
-    """The best tables of one temperature for a shape, over about `most` samples; `loops` are the drives' h, if known."""
-    picks = pick(drives, most)
+def fit_given(terms: Sequence[Terms], shape: Shape, options: FitOptions, bounds: Bounds) -> Linear:
+    """The best tables of one temperature for a shape."""
     matrices: list[Floats] = []
     errors: list[Floats] = []
     currents: list[Floats] = []
-    for k, (d, at) in enumerate(zip(drives, picks, strict=True)):
-        one = columns(d, shape, options.knots, slopes_k, loops[k] if loops else None)[at]
+    for one in terms:
+        d, matrix = one.drive, one.matrix(shape)
         if options.ocv_sigma_v:
-            one = np.hstack((one, hats(d.soc[at], OCV_KNOTS)))
-        matrices.append(d.weight * one)
-        errors.append(d.weight * (d.voltage_v - d.ocv_v)[at])
-        currents.append(d.weight * d.current_a[at])
+            matrix = np.hstack((matrix, hats(d.soc[one.at], OCV_KNOTS).T))
+        matrices.append(d.weight * matrix)
+        errors.append(d.weight * (d.voltage_v - d.ocv_v)[one.at])
+        currents.append(d.weight * d.current_a[one.at])
     matrix, error_v, current_a = np.vstack(matrices), np.concatenate(errors), np.concatenate(currents)
     extra = penalty(options, float(np.sqrt(np.mean(current_a**2))), error_v.size)
     stacked = np.vstack((np.column_stack((matrix, error_v)), np.column_stack((extra, np.zeros(extra.shape[0])))))
     triangle: Floats = np.asarray(np.linalg.qr(stacked, mode="r"))
     free = OCV_KNOTS if options.ocv_sigma_v else 0
     found = lsq_linear(triangle[:, :-1], triangle[:, -1], bounds=bounds.arrays(free), method="bvls")
-    return Linear(np.asarray(found.x), matrix, error_v, extra, picks, np.asarray(found.active_mask) != 0)
+    held = np.asarray(found.active_mask) != 0
+    return Linear(np.asarray(found.x), matrix, error_v, extra, tuple(one.at for one in terms), held)
 
 
 def shape_of(log_shape: Floats) -> Shape:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .data import Floats
-from .fitting import Fitted, drives_of
-from .model import Drive, Shape, columns
+from hil.analysis.fit.data import Floats
+from hil.analysis.fit.fitting import Fitted
+from hil.analysis.fit.model import Drive, Shape, columns
 
 WINDOW_TIMES = 5.0  # Sokal: the sum is cut at five times what it has come to
 STEP = 1e-3  # relative, of a time constant or gamma, for its column of the Jacobian
@@ -54,16 +54,14 @@ def sigmas_of(fitted: Fitted) -> Sigmas:
     normal, meat, free = np.zeros((total, total)), np.zeros((total, total)), np.ones(total, dtype=bool)
     times: dict[str, float] = {}
     first = 0
-    for (t, row), size in zip(fitted.rows.items(), sizes, strict=True):
+    for row, size in zip(fitted.rows.values(), sizes, strict=True):
         at = np.append(np.arange(first, first + size), np.arange(total - shapes, total))
         free[at[:size]] = ~row.linear.held
         normal[np.ix_(at[:size], at[:size])] += row.linear.extra.T @ row.linear.extra
         begin = 0
-        for drive, pick in zip(drives_of(fitted.data, t), row.linear.picks, strict=True):
+        for drive, pick in zip(row.drives, row.linear.picks, strict=True):
             rows = slice(begin, begin + pick.size)
             begin += pick.size
-            if not pick.size:
-                continue
             jacobian = np.hstack((row.linear.matrix[rows], _by_shape(fitted, drive, row.tables)[pick] * drive.weight))
             error_v = row.linear.error_v[rows] - row.linear.matrix[rows] @ row.linear.parameters
             times[drive.name] = correlation_time(error_v)

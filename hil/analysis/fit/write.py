@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hil.analysis.fit.data import Floats
+from hil.analysis.fit.fitting import Fitted
+from hil.analysis.fit.judge import HELD_OUT_MARGIN_V, HELD_OUT_RATIO, TestError, Verdict
+from hil.analysis.fit.ocv import entropy_v_per_k
+from hil.analysis.fit.uncertainty import Sigmas
 from hil.files.cell import CellModel
 from hil.files.validate import validate
 from hil.files.yaml12 import load_text
-
-from .data import Floats
-from .fitting import Fitted
-from .judge import HELD_OUT_MARGIN_V, HELD_OUT_RATIO, TestError, Verdict
-from .ocv import entropy_v_per_k
-from .uncertainty import Sigmas
 
 WARM_DEGC = 5.0  # from here on OCV tables give dOCV/dT: colder ones hold too much polarisation
 PARTS = ("mass_kg", "heat_capacity_j_per_k", "surface_heat_transfer_w_per_k")
@@ -105,7 +104,9 @@ def ocv_text(fitted: Fitted) -> str:
     text += "# one list per temperature, never falling\n"
     text += wide_table("ocv_v", [r.ocv_v for r in fitted.rows.values()], 4)
     if len(warm) > 1:
-        text += f"# slope of the OCV over {min(warm):g} to {max(warm):g} degC, held within 12 % of both ends; heat only\n"
+        text += (
+            f"# slope of the OCV over {min(warm):g} to {max(warm):g} degC, held within 12 % of both ends; heat only\n"
+        )
         text += f"docv_dt_v_per_k: {block(entropy_v_per_k(warm), 6, 12)}\n"
     return text
 
@@ -174,7 +175,9 @@ def _test(e: TestError) -> str:
 
 def _sigma_text(fitted: Fitted, sigmas: Sigmas) -> str:
     text = "  sigma:  # one standard deviation each, null where a parameter stands at its bound\n"
-    text += '    method: "Jacobian, each test counting n / tau samples, tau the autocorrelation time of its residuals"\n'
+    text += (
+        '    method: "Jacobian, each test counting n / tau samples, tau the autocorrelation time of its residuals"\n'
+    )
     text += f"    tau_percent: {row([100.0 * s for s in sigmas.taus], 2)}\n"
     text += f"    gamma_percent: {number(100.0 * sigmas.gamma, 2)}\n"
     names = ["r0_ohm", *(f"r{k}_ohm" for k in range(1, fitted.options.pairs + 1)), "m_v"]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hil.analysis.fit.data import SOC, CellData, OcvTable, Test, Trace
+from hil.analysis.fit.ocv import MIN_CURRENT_A, efficiency_and_capacity, ocv_table
+from hil.analysis.fit.readers.a123 import read_a123
 from hil.errors import InputError, Problem
-
-from ..data import SOC, CellData, OcvTable, Test, Trace
-from ..ocv import MIN_CURRENT_A, efficiency_and_capacity, ocv_table
-from ..readers.a123 import read_a123
 
 _DYNAMIC = re.compile(r"A123_DYN_(\d+)_([NP])(\d\d)_s1\.csv\.gz")
 CHARGE_DEGC = 25.0
