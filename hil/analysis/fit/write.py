@@ -175,9 +175,7 @@ def _test(e: TestError) -> str:
 
 def _sigma_text(fitted: Fitted, sigmas: Sigmas) -> str:
     text = "  sigma:  # one standard deviation each, null where a parameter stands at its bound\n"
-    text += (
-        '    method: "Jacobian, each test counting n / tau samples, tau the autocorrelation time of its residuals"\n'
-    )
+    text += '    method: "Jacobian, each test counting n / tau samples, tau the autocorrelation time of its residuals; plus the pull of smoothing"\n'
     text += f"    tau_percent: {row([100.0 * s for s in sigmas.taus], 2)}\n"
     text += f"    gamma_percent: {number(100.0 * sigmas.gamma, 2)}\n"
     names = ["r0_ohm", *(f"r{k}_ohm" for k in range(1, fitted.options.pairs + 1)), "m_v"]
