@@ -75,7 +75,7 @@ def recorded(
     return Trace(time_s, current, said.voltage_v + noise)
 
 
-def test_of(name: str, kind: Kind, trace: Trace, start_soc: float, use: Use = "fit", degc: float = 25.0) -> Test:
+def made_test(name: str, kind: Kind, trace: Trace, start_soc: float, use: Use = "fit", degc: float = 25.0) -> Test:
     return Test(name, kind, degc, trace, start_soc, CAPACITY_AH, use=use, window=(0.0, 1.0))
 
 
@@ -84,7 +84,7 @@ def pulses(noise_v: float = 0.0005) -> list[Test]:
     steps = [0.0] * 5 + [5.0] * 10 + [0.0] * 10 + [-5.0] * 10 + [0.0] * 10
     at = [round(0.1 * k, 1) for k in range(1, 10)]
     return [
-        test_of(f"pulse {soc:g}", "pulse", recorded(steps, soc, 1.0, noise_v, seed=10 + k), soc)
+        made_test(f"pulse {soc:g}", "pulse", recorded(steps, soc, 1.0, noise_v, seed=10 + k), soc)
         for k, soc in enumerate(at)
     ]
 
@@ -93,13 +93,13 @@ def discharge(rate: float, use: Use, noise_v: float = 0.0005) -> Test:
     """A constant current from 95 % to 5 % SoC."""
     samples = int(0.9 * 3600.0 / rate / 10.0)
     trace = recorded([rate * CAPACITY_AH] * samples, 0.95, 10.0, noise_v, seed=int(100 * rate))
-    return test_of(f"{rate:g}C", "constant_current", trace, 0.95, use)
+    return made_test(f"{rate:g}C", "constant_current", trace, 0.95, use)
 
 
 def relaxation(noise_v: float = 0.0005) -> Test:
     """20 min at 0.6C down, 2 h of rest, four times."""
     steps = ([3.0] * 120 + [0.0] * 720) * 4
-    return test_of("relaxation", "relaxation", recorded(steps, 0.95, 10.0, noise_v, seed=3), 0.95)
+    return made_test("relaxation", "relaxation", recorded(steps, 0.95, 10.0, noise_v, seed=3), 0.95)
 
 
 def drive_current(minutes: int, seed: int = 5) -> Floats:

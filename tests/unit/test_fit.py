@@ -15,6 +15,7 @@ from hil.analysis.fit.solve import FitOptions
 from hil.analysis.fit.uncertainty import correlation_time, sigmas_of
 from hil.analysis.fit.write import cell_of, tables_text
 from hil.errors import InputError
+from hil.twin.offline import predict
 from tests import fit_rig as rig
 
 
@@ -96,7 +97,7 @@ def test_with_relaxation_and_a_constant_current_the_same_cell_is_released() -> N
 
 def test_drive_tests_are_held_out_by_blocks_where_nothing_else_is() -> None:
     current = np.concatenate((rig.drive_current(150), np.zeros(600)))
-    drive = rig.test_of("drive", "drive", rig.recorded(current, 0.95), 0.95)
+    drive = rig.made_test("drive", "drive", rig.recorded(current, 0.95), 0.95)
     data = rig.data([drive, rig.relaxation()])
     half = halved(data)
     assert half is not None
@@ -114,7 +115,7 @@ def test_drive_tests_are_held_out_by_blocks_where_nothing_else_is() -> None:
 
 
 def test_short_drive_tests_are_not_cut() -> None:
-    short = rig.test_of("drive", "drive", rig.recorded(rig.drive_current(20), 0.95), 0.95)
+    short = rig.made_test("drive", "drive", rig.recorded(rig.drive_current(20), 0.95), 0.95)
     assert halved(rig.data([short])) is None
 
 
@@ -123,7 +124,7 @@ def two_temperatures() -> CellData:
     ocv = OcvTable(SOC, rig.ocv_v(SOC), 2.0 * np.interp(SOC, rig.KNOTS, rig.M_V), rig.CAPACITY_AH)
     current = ([3.0] * 120 + [0.0] * 360) * 4
     tests = [
-        rig.test_of(
+        rig.made_test(
             f"{t:g}", "relaxation", rig.recorded(current, 0.95, 10.0, 0.0003, t, cell, seed=int(t)), 0.95, "fit", t
         )
         for t in (5.0, 25.0)
@@ -141,7 +142,7 @@ def test_temperatures_share_time_constants_and_resistance_falls_with_temperature
     between = cell_of(tables_text(fitted))
     current = ([3.0] * 120 + [0.0] * 360) * 4
     unseen = rig.recorded(current, 0.95, 10.0, 0.0, 15.0, rig.truth((5.0, 25.0)))
-    test = rig.test_of("15", "relaxation", unseen, 0.95, "test", 15.0)
+    test = rig.made_test("15", "relaxation", unseen, 0.95, "test", 15.0)
     assert errors_of(between, rig.data([test]))[0].rmse_v < 0.002
 
 
@@ -149,12 +150,10 @@ def test_a_cell_that_warmed_up_is_fitted_at_its_own_temperature() -> None:
     cell = rig.truth((5.0, 25.0))
     current = np.array(([3.0] * 120 + [0.0] * 360) * 4)
     degc = np.linspace(25.0, 12.0, current.size)
-    from hil.twin.offline import predict
-
     said = predict(cell, 10.0 * np.arange(current.size), current, degc, 0.95)
     trace = Trace(10.0 * np.arange(current.size), current, said.voltage_v)
     data = two_temperatures()
-    drifting = replace(rig.test_of("drift", "relaxation", trace, 0.95), cell_degc=degc)
+    drifting = replace(rig.made_test("drift", "relaxation", trace, 0.95), cell_degc=degc)
     fitted = fit_cell(replace(data, tests=(data.tests[0], drifting)))
     middle = slice(4, 9)
     assert fitted.rows[25.0].tables[0, middle] == pytest.approx(rig.OHMS[0, middle], rel=0.05)

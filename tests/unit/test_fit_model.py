@@ -143,5 +143,3 @@ def test_monotone_pools_what_falls_and_leaves_the_rest() -> None:
 def test_entropy_is_the_slope_of_the_tables_over_temperature() -> None:
     tables = {float(t): OcvTable(SOC, rig.ocv_v(SOC) + 2e-4 * t, None, 2.0) for t in (5, 25, 45)}
     assert ocv.entropy_v_per_k(tables) == pytest.approx(np.full(201, 2e-4), abs=1e-9)
-
-

@@ -51,9 +51,7 @@ def read(folder: Path, fitted: tuple[str, ...] = FITTED) -> CellData:
     for k, trip in enumerate(held):
         run = joined([*trips, *held[: k + 1]])
         used = np.arange(run.time_s.size) >= run.time_s.size - trip.time_s.size
-        tests.append(
-            Test(trip.name, "drive", DEGC, run, counted.start_soc, counted.capacity_ah, use="test", used=used)
-        )
+        tests.append(Test(trip.name, "drive", DEGC, run, counted.start_soc, counted.capacity_ah, use="test", used=used))
     return CellData(
         cell="Panasonic NCR18650PF",
         chemistry="NCA",
