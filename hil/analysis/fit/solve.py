@@ -41,7 +41,7 @@ class FitOptions:
     ocv_sigma_v: float = 0.0
     smoothing: float = 0.05
     flatness: float = 0.005
-    m_full_v: float = 0.012
+    m_full_v: float = 0.009
     m_v: float = 0.015
     taus_s: tuple[float, ...] | None = None
 
