@@ -107,7 +107,8 @@ def _tell(outcome: "Outcome", out: Path | None, plot: Path | None, as_json: bool
         fields |= {"taus_s": [round(tau, 3) for tau in shape.taus_s], "gamma": round(shape.gamma, 4)}
         click.echo(json.dumps(fields, indent=2))
         return
-    for e in (*(outcome.report.whole or ()), *(e for e in verdict.errors if e.use == "test")):
+    seen = [e for e in outcome.report.whole or verdict.errors if e.use == "fit"]
+    for e in (*seen, *(e for e in verdict.errors if e.use == "test")):
         held = "held out" if e.use == "test" else "fitted"
         click.echo(f"{e.name}: {1e3 * e.rmse_v:.1f} mV, worst {1e3 * e.worst_v:.0f} mV, {held}")
     held_out = "none" if verdict.held_out_v is None else f"{1e3 * verdict.held_out_v:.1f} mV"

@@ -129,7 +129,12 @@ def hats(soc: Floats, count: int) -> Floats:
 
 
 def lag(signal: Floats, steps_s: Floats, tau_s: float) -> Floats:
-    """x' = a x + (1 - a) signal from x = 0, a = exp(-dt / tau), along the last axis; shape of `signal` (..., n)."""
+    """x' = a x + (1 - a) signal from x = 0, a = exp(-dt / tau), along the last axis; shape of `signal` (..., n).
+
+    `steps_s` has shape (n - 1,); raises ValueError for another.
+    """
+    if signal.shape[-1:] != (steps_s.size + 1,):
+        raise ValueError(f"a step between any two samples: {signal.shape} and {steps_s.shape}")
     if np.ptp(steps_s) < 1e-3 * steps_s[0]:
         a = float(np.exp(-float(np.mean(steps_s)) / tau_s))
         return np.asarray(lfilter([0.0, 1.0 - a], [1.0, -a], signal), dtype=np.float64)

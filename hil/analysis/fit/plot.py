@@ -82,9 +82,8 @@ def _draw_tables(cell: CellModel, axes: Any) -> None:
         axes[1].plot(knots, 1e3 * np.asarray(cell.hysteresis.m_v[k]), marker=".", label=f"{degc:g} degC")
         for style, name in zip(styles, ohms, strict=False):
             values = 1e3 * np.asarray(getattr(cell, name)[k])
-            axes[2].plot(
-                knots, values, style, marker=".", ms=3, lw=0.8, color=f"C{k}", label=f"{name[:2]} {degc:g} degC"
-            )
+            label = f"{name[:2].upper()}, colours as beside" if not k else None
+            axes[2].plot(knots, values, style, marker=".", ms=3, lw=0.8, color=f"C{k}", label=label)
     for k, degc in enumerate(cell.temperatures_degc):
         total = np.sum([getattr(cell, name)[k] for name in ohms], axis=0)
         axes[3].plot(knots, 1e3 * total, marker=".", label=f"{degc:g} degC")

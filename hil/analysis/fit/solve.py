@@ -7,6 +7,7 @@ temperatures mean the same and can be interpolated.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from scipy.optimize import least_squares, lsq_linear
@@ -18,9 +19,10 @@ TAUS_S = ((1.0, 60.0), (30.0, 600.0), (300.0, 7200.0))  # first, second, third p
 STARTS_S = (8.0, 120.0, 1500.0)
 GAMMA = (2.0, 200.0)  # below 2 the hysteresis of a full sweep never saturates
 GAMMA_START = 12.0
+GAMMA_BESIDE = (0.6, 0.77, 1.3, 1.7)  # times what was found: the pieces of the hysteresis make shallow local minima
 OCV_KNOTS = 41
 OCV_ERROR_V = 0.003  # a correction of the OCV of one sigma everywhere costs as much as this error everywhere
-OUTER_SAMPLES = 4000  # of each temperature while the shape is searched
+OUTER_SAMPLES = 6000  # of each temperature while the shape is searched
 FINAL_SAMPLES = 60_000
 
 
@@ -39,7 +41,7 @@ class FitOptions:
     ocv_sigma_v: float = 0.0
     smoothing: float = 0.05
     flatness: float = 0.005
-    m_full_v: float = 0.012
+    m_full_v: float = 0.009
     m_v: float = 0.015
     taus_s: tuple[float, ...] | None = None
 
@@ -143,15 +145,26 @@ def search_shape(
     if options.taus_s is not None:
         begin[:-1] = np.log(options.taus_s)
         limits[:-1] = begin[:-1, None] + np.array([-1e-6, 1e-6])
-    evaluations = 0
+    evaluations = count(1)
 
     def errors(log_shape: Floats) -> Floats:
-        nonlocal evaluations
-        evaluations += 1
-        progress(1.0 - 1.0 / (1.0 + evaluations / 25.0))
+        progress(1.0 - 1.0 / (1.0 + next(evaluations) / 25.0))
         return residuals(shape_of(log_shape))
 
-    found = least_squares(
-        errors, begin, bounds=(limits[:, 0], limits[:, 1]), diff_step=[5e-3], ftol=1e-5, xtol=1e-3, max_nfev=25
-    )
-    return shape_of(found.x)
+    def settled(start: Floats) -> Floats:
+        found = least_squares(
+            errors,
+            start,
+            bounds=(limits[:, 0], limits[:, 1]),
+            diff_step=[5e-3],
+            ftol=1e-6,
+            xtol=1e-4,
+            gtol=None,
+            max_nfev=30,
+        )
+        return np.asarray(found.x, dtype=np.float64)
+
+    first = settled(begin)
+    beside = [np.append(first[:-1], np.clip(first[-1] + np.log(f), *limits[-1])) for f in (1.0, *GAMMA_BESIDE)]
+    best = min(beside, key=lambda at: float(np.sum(errors(at) ** 2)))
+    return shape_of(first if best is beside[0] else settled(best))

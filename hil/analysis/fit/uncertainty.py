@@ -1,10 +1,12 @@
 """How well the parameters of a fit are known.
 
-One standard deviation each, from the Jacobian at the best fit: cov = B (sum_d s_d^2 tau_d J_d' J_d) B with B the inverse of
-J'J plus the penalty. s_d is the RMS residual of test d and tau_d its autocorrelation time: residuals of neighbouring samples
-are alike, so n samples count as n / tau_d. tau = 1 + 2 sum rho(k), cut by the automatic window of A. Sokal, Monte Carlo Methods
-in Statistical Mechanics (Lausanne 1989), section 3. It is the uncertainty of the model's parameters given the model: what the
-model cannot say shows in the held-out error instead.
+One standard deviation each, from the Jacobian J at the best fit p: sigma^2 = diag(B (sum_d s_d^2 tau_d J_d' J_d) B) + b^2,
+with B the inverse of J'J + P'P, P the rows of the penalty, and b = B P'P p how far smoothing has pulled a parameter. s_d is the
+RMS residual of test d and tau_d its autocorrelation time: residuals of neighbouring samples are alike, so n samples count as
+n / tau_d. tau = 1 + 2 sum rho(k), cut by the automatic window of A. Sokal, Monte Carlo Methods in Statistical Mechanics
+(Lausanne 1989), section 3. It is the uncertainty of the parameters given the model: what the model cannot say shows in the
+held-out error instead. Bounds are left out of account: a parameter at its bound has no sigma, the others have that of a fit free
+to move it.
 """
 
 from collections.abc import Mapping
@@ -51,13 +53,15 @@ def sigmas_of(fitted: Fitted) -> Sigmas:
     count, shapes = fitted.options.rows * fitted.options.knots, len(fitted.shape.taus_s) + 1
     sizes = [row.linear.parameters.size for row in fitted.rows.values()]
     total = sum(sizes) + shapes
-    normal, meat, free = np.zeros((total, total)), np.zeros((total, total)), np.ones(total, dtype=bool)
-    times: dict[str, float] = {}
+    normal, meat = np.zeros((total, total)), np.zeros((total, total))
+    pull, held, times = np.zeros(total), np.zeros(total, dtype=np.bool_), dict[str, float]()
     first = 0
     for row, size in zip(fitted.rows.values(), sizes, strict=True):
         at = np.append(np.arange(first, first + size), np.arange(total - shapes, total))
-        free[at[:size]] = ~row.linear.held
-        normal[np.ix_(at[:size], at[:size])] += row.linear.extra.T @ row.linear.extra
+        held[at[:size]] = row.linear.held
+        smoothing = row.linear.extra.T @ row.linear.extra
+        normal[np.ix_(at[:size], at[:size])] += smoothing
+        pull[at[:size]] += smoothing @ row.linear.parameters
         begin = 0
         for drive, pick in zip(row.drives, row.linear.picks, strict=True):
             rows = slice(begin, begin + pick.size)
@@ -69,9 +73,10 @@ def sigmas_of(fitted: Fitted) -> Sigmas:
             normal[np.ix_(at, at)] += square
             meat[np.ix_(at, at)] += square * float(np.mean(error_v**2)) * times[drive.name]
         first += size
-    sigma = np.full(total, np.nan)
-    bread = np.linalg.pinv(normal[np.ix_(free, free)], hermitian=True)
-    sigma[free] = np.sqrt(np.maximum(np.einsum("ij,jk,ki->i", bread, meat[np.ix_(free, free)], bread), 0.0))
+    bread = np.linalg.pinv(normal, hermitian=True)
+    variance = np.einsum("ij,jk,ki->i", bread, meat, bread)
+    sigma = np.sqrt(np.maximum(variance, 0.0) + (bread @ pull) ** 2)
+    sigma[held] = np.nan
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
     tables = {
         t: sigma[s : s + count].reshape(fitted.options.rows, -1) for t, s in zip(fitted.rows, starts, strict=True)

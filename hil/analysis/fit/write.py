@@ -15,6 +15,9 @@ from hil.files.validate import validate
 from hil.files.yaml12 import load_text
 
 WARM_DEGC = 5.0  # from here on OCV tables give dOCV/dT: colder ones hold too much polarisation
+METHOD = (
+    "Jacobian, each test counting n / tau samples (tau: how long its residuals stay alike), and the pull of smoothing"
+)
 PARTS = ("mass_kg", "heat_capacity_j_per_k", "surface_heat_transfer_w_per_k")
 
 HEADER = """\
@@ -175,9 +178,7 @@ def _test(e: TestError) -> str:
 
 def _sigma_text(fitted: Fitted, sigmas: Sigmas) -> str:
     text = "  sigma:  # one standard deviation each, null where a parameter stands at its bound\n"
-    text += (
-        '    method: "Jacobian, each test counting n / tau samples, tau the autocorrelation time of its residuals"\n'
-    )
+    text += f'    method: "{METHOD}"\n'
     text += f"    tau_percent: {row([100.0 * s for s in sigmas.taus], 2)}\n"
     text += f"    gamma_percent: {number(100.0 * sigmas.gamma, 2)}\n"
     names = ["r0_ohm", *(f"r{k}_ohm" for k in range(1, fitted.options.pairs + 1)), "m_v"]

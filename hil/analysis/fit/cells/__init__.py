@@ -18,7 +18,13 @@ def cell_of_folder(folder: Path) -> CellData:
         if each.recognises(folder):
             return each.read(folder)
     names = ", ".join(each.__name__.rpartition(".")[2] for each in CELLS)
-    raise InputError(Problem("data of no known cell", str(folder), expected=f"the layout of one of {names}"))
+    raise InputError(
+        Problem(
+            "data of no known cell",
+            str(folder),
+            expected=f"a fit.yaml that says what the files are, or the layout of one of {names}",
+        )
+    )
 
 
 def options_of(folder: Path) -> FitOptions:

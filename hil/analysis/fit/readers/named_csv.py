@@ -77,7 +77,11 @@ def _turned(recording: Recording, discharge: Sign | None, path: Path) -> Recordi
         answer = voltage_response(recording)
         if answer == 0:
             raise InputError(
-                Problem("the sign of the current cannot be told from the voltage", str(path), expected="which is given")
+                Problem(
+                    "the sign of the current cannot be told from the voltage",
+                    str(path),
+                    expected="discharge: positive, or negative",
+                )
             )
         discharge = "positive" if answer < 0 else "negative"
     if discharge == "positive":
@@ -95,7 +99,7 @@ def _column(text: Text, header: list[str], role: str, names: dict[str, str]) -> 
             close = nearest(names[role], header) or ""
             raise InputError(Problem(f"no column {names[role]!r}", str(text.path), line, nearest=close))
         return header.index(names[role])
-    found = [k for k, name in enumerate(header) if _named(name, role)]
+    found = [k for k, name in enumerate(header) if _named(name, role) and name not in names.values()]
     if len(found) == 1:
         return found[0]
     if not found and role == "temperature":
