@@ -187,7 +187,7 @@ def test_two_pairs_make_a_file_without_a_third() -> None:
 
 
 def test_a_correction_of_the_ocv_takes_up_what_its_table_has_wrong() -> None:
-    wrong = rig.ocv_v(SOC) + 0.008 * np.sin(6.0 * SOC)
+    wrong = rig.ocv_v(SOC) + 0.006 * np.sin(25.0 * SOC)
     data = rig.data(sound(), {25.0: OcvTable(SOC, wrong, np.zeros(SOC.size) + 0.03, rig.CAPACITY_AH)})
     as_given, corrected = (
         judge(errors_of(cell_of(tables_text(fit_cell(data, FitOptions(ocv_sigma_v=sigma)))), data)).training_v
