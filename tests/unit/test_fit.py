@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hil.analysis.fit.between import file_rows, temperatures_between
 from hil.analysis.fit.data import SOC, CellData, OcvTable, Test, Trace
 from hil.analysis.fit.fitting import bounds_for, fit_cell, fit_order
 from hil.analysis.fit.judge import errors_of, halved, judge
@@ -187,7 +188,7 @@ def test_two_pairs_make_a_file_without_a_third() -> None:
 
 
 def test_a_correction_of_the_ocv_takes_up_what_its_table_has_wrong() -> None:
-    wrong = rig.ocv_v(SOC) + 0.008 * np.sin(6.0 * SOC)
+    wrong = rig.ocv_v(SOC) + 0.006 * np.sin(25.0 * SOC)
     data = rig.data(sound(), {25.0: OcvTable(SOC, wrong, np.zeros(SOC.size) + 0.03, rig.CAPACITY_AH)})
     as_given, corrected = (
         judge(errors_of(cell_of(tables_text(fit_cell(data, FitOptions(ocv_sigma_v=sigma)))), data)).training_v
@@ -204,3 +205,22 @@ def test_nothing_to_fit_is_said() -> None:
         fit_cell(rig.data([outside]))
     with pytest.raises(InputError, match="no open-circuit voltage"):
         fit_cell(replace(rig.data([rig.discharge(1.0, "fit")]), ocv={}))
+
+
+def test_rows_between_cut_the_widest_gap_first_and_fill_the_file_at_most() -> None:
+    assert temperatures_between([-25.0, -5.0, 5.0, 25.0, 45.0]) == [-15.0, 15.0, 35.0]
+    assert temperatures_between([-25.0, 5.0, 25.0, 45.0]) == [-15.0, -5.0, 15.0, 35.0]
+    assert temperatures_between([25.0]) == []
+    assert temperatures_between([20.0, 25.0]) == []
+    assert len(temperatures_between([-40.0, 60.0])) == 6
+
+
+def test_rows_between_fall_with_temperature_and_meet_arrhenius_law() -> None:
+    fitted = fit_cell(two_temperatures())
+    rows = file_rows(fitted)
+    assert [r.temperature_degc for r in rows] == [5.0, 15.0, 25.0]
+    cold, middle, warm = (r.tables[:-1] for r in rows)
+    share = (1 / 278.15 - 1 / 288.15) / (1 / 278.15 - 1 / 298.15)
+    assert middle == pytest.approx(np.exp((1 - share) * np.log(cold) + share * np.log(warm)), rel=1e-9)
+    assert [r.fitted for r in rows] == [True, False, True]
+    assert cell_of(tables_text(fitted)).temperatures_degc == (5.0, 15.0, 25.0)

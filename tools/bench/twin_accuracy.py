@@ -131,7 +131,7 @@ def panasonic(folder: Path) -> Made:
 def lg_m50(folder: Path) -> Made:
     """Rate tests at 25 degC; each rate over all its cells."""
     errors = [e for e in held_out(folder, "lg_m50") if e.temperature_degc == 25.0]
-    by_rate = {rate: [e for e in errors if rate in e.name.replace(",", " ").split()] for rate in RATES}
+    by_rate = {rate: [e for e in errors if e.name.endswith("_" + rate.replace(".", "p"))] for rate in RATES}
     return {"lg_m50_mv": {rate: milli(pooled(found)) if found else None for rate, found in by_rate.items()}}
 
 
