@@ -1,5 +1,6 @@
 """Writes a fit as a cell file: YAML 1.2 made by hand, so that every table is one short row per line."""
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -136,6 +137,7 @@ def tables_text(fitted: Fitted) -> str:
     drops = " - ".join(f"v{k}" for k in range(1, fitted.options.pairs + 1))
     measured = ", ".join(f"{t:g}" for t in fitted.rows)
     text = HEADER.format(cell=data.cell, source=data.source, licence=data.licence, drops=drops, measured=measured)
+    text += "".join(f"# {line}\n" for line in textwrap.wrap(data.notes.get("header", ""), 120))
     text += f"\ncell: {quoted(data.cell)}\nsource: {quoted(data.source)}\nlicence: {quoted(data.licence)}\n"
     text += f"chemistry: {data.chemistry}\n" if data.chemistry else ""
     text += scalars(fitted) + ocv_text(fitted) + dynamic_text(fitted)

@@ -25,6 +25,9 @@ EMPTY_V = 3.1  # rested, after 3.0 V at 10 A: 3.07 V and rising after an hour at
 FULL_V = 4.15
 OPTIONS = FitOptions(pairs=3, ocv_sigma_v=0.015)
 NOTES = {
+    "header": "Fitted to pulses, 10-A discharges and rests at 10 and 25 degC; the 1C discharge is held out. The OCV comes from "
+    "rests at eleven SoC and is moved by the fit between them; 3.1 V at 0 SoC is assumed, and nothing below 2 % SoC was "
+    "fitted. Hysteresis has no data of its own: the fit may use up to 15 mV. Beyond 10 and 25 degC nothing was measured.",
     "capacity_ah": "10 A from full (4.2 V to 0.5 A) to 3.0 V at 25 degC; 33.1 Ah when new",
     "mass_kg": "assumed: about 0.8 kg, a quarter of a module's 3.8 kg less its housing",
     "heat_capacity_j_per_k": "assumed: 1000 J/(kg K), the middle of 900-1100 for pouch cells",

@@ -30,6 +30,10 @@ SPARSE_S = 20.0  # but not over longer gaps
 EDGE_A = 0.25
 LEAST_OHM = 0.01  # of a cell of this size; a step that shows less began under load
 NOTES = {
+    "header": "Fitted at each temperature to the 0.1C and the 2C test (1.5C at 45 degC) with rests and charges, measured surface "
+    "temperatures given, and to the pulses of six cells; the 0.5C and 1C tests are held out at every temperature. The OCV and "
+    "its hysteresis were measured at 25 degC alone and stand for all temperatures. Below 2 % SoC nothing was fitted. The "
+    "contacts of the holders are in r0.",
     "capacity_ah": "0.1C discharge at 25 degC from full, and what the OCV of the rest behind it says was left",
     "mass_kg": "data sheets of the INR21700 M50: 68 to 69 g",
     "heat_capacity_j_per_k": "assumed: 1000 J/(kg K), 21700 cells are measured at 900 to 1100",

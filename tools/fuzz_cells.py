@@ -1,6 +1,7 @@
 """Small files of every layout that the readers of measured cells know, made from a cell of 30 mohm at 3.7 V."""
 
 import gzip
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,26 @@ def lg_m50(folder: Path) -> None:
 def packed(path: Path, lines: list[str]) -> None:
     """The lines in a gzip file without a time stamp."""
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
+
+
+MAKERS = {"a123": a123, "panasonic": panasonic, "leaf": leaf, "lg": lg_m50}
+
+
+def folders(folder: Path) -> None:
+    """One folder of each layout."""
+    for name, make in MAKERS.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        make(folder / name)
+
+
+def seeds(layout: str, file: str) -> tuple[bytes, ...]:
+    """The content of one file of a layout."""
+    with tempfile.TemporaryDirectory() as folder:
+        MAKERS[layout](Path(folder))
+        return ((Path(folder) / file).read_bytes(),)
+
+
+def csv() -> tuple[bytes, ...]:
+    """A CSV with named columns."""
+    rows = [f"{t},{i},{v},25" for t, i, v in zip(TIME_S, CURRENT_A, voltage(CURRENT_A), strict=True)]
+    return ("\n".join(["time_s,current_a,voltage_v,temperature_degc", *rows]).encode(),)
