@@ -79,7 +79,8 @@ def lg_m50(folder: Path) -> None:
         "volVec": [3.7, 3.62, 3.6, 3.6, 3.6, 3.68, 3.68, 3.75, 3.76, 3.7],
         "cellTemp_mid": [25.0] * 10,
     }
-    savemat(folder / "LGM50_5Ah_RateTest.mat", {"LGM50_5Ah_RateTest": {"T25": {"cRate_0p5C": rate}}})
+    rates = {"cRate_0p1C": rate, "cRate_0p5C": rate}
+    savemat(folder / "LGM50_5Ah_RateTest.mat", {"LGM50_5Ah_RateTest": {"T25": rates}})
 
 
 def packed(path: Path, lines: list[str]) -> None:

@@ -1,7 +1,6 @@
 """Readers of measured cells: signs, units and edges on made files; damage named with its place; the shared data."""
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from hil.analysis.fit.readers import DataSet, Kind, read_csv, read_data
+from hil.analysis.fit.readers import Kind, read_csv, read_data
 from hil.analysis.fit.readers.a123 import read_a123
 from hil.analysis.fit.readers.lg_m50 import read_lg_ocv, read_lg_pulses
 from hil.analysis.fit.readers.panasonic import read_arrays, read_soc_ocv, read_trips
 from hil.analysis.fit.readers.recording import Place, Recording, checked, voltage_response
 from hil.errors import InputError
 from tools.fuzz_cells import CURRENT_A, TIME_S, a123, leaf, lg_m50, packed, panasonic, voltage
-
-ROOT = Path(__file__).parents[2]
 
 
 def made(current_a: list[float], voltage_v: list[float], time_s: list[float] | None = None) -> Recording:
@@ -211,24 +208,18 @@ def test_folders_without_data_say_what_was_looked_for(tmp_path: Path) -> None:
         read_data(tmp_path / "absent")
 
 
-def shared(name: str) -> DataSet:
-    folder = Path(os.environ.get("CELLBENCH_DATA") or ROOT.parent / "shared" / "data") / "cells" / name
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is absent: set CELLBENCH_DATA")
-    return read_data(folder)
-
-
 @pytest.mark.shared_data
-def test_shared_cells_discharge_what_they_are_known_to_hold() -> None:
+def test_shared_cells_discharge_what_they_are_known_to_hold(shared_data: Path) -> None:
+    cells = shared_data / "cells"
     capacity = {"OCV_P25_S1": 2.06, "DYN_P25_s1": 1.98}
-    found = shared("a123_lfp")
+    found = read_data(cells / "a123_lfp")
     for name, ah in capacity.items():
         assert found.recording(name).discharged_ah[-1] == pytest.approx(ah, abs=0.01)
-    trips = shared("panasonic_18650pf").recordings
+    trips = read_data(cells / "panasonic_18650pf").recordings
     assert len(trips) == 11
     assert sum(r.discharged_ah[-1] for r in trips) == pytest.approx(1.77, abs=0.01)
-    lg = shared("lg_m50")
+    lg = read_data(cells / "lg_m50")
     assert len(lg.recordings) == 4 * 9 * 6 + 16
     assert lg.recording("rate_T25_0p1C").discharged_ah.max() == pytest.approx(4.945, abs=0.002)
-    cell = shared("leaf_cell").recording("low-current-hppc-25c-2")
+    cell = read_data(cells / "leaf_cell").recording("low-current-hppc-25c-2")
     assert np.ptp(cell.discharged_ah) == pytest.approx(30.5, abs=0.1)
