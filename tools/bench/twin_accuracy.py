@@ -175,6 +175,8 @@ def run_all(work: Mapping[str, tuple[Callable[..., Made], tuple[Any, ...]]], pro
                     figures[key] = {**figures.get(key, {}), **value} if isinstance(value, dict) else value
             except (InputError, ImportError) as error:
                 absent[name] = str(error)
+            except (OSError, ValueError, ArithmeticError) as error:  # one set must not take the others with it
+                absent[name] = f"failed: {type(error).__name__}: {error}"
             print(f"{name}: {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return figures, dict(sorted(absent.items()))
 
