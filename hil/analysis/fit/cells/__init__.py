@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from hil.analysis.fit.cells import a123, lg_m50, panasonic
+from hil.analysis.fit.cells import a123, leaf, lg_m50, panasonic
 from hil.analysis.fit.data import CellData
 from hil.analysis.fit.solve import FitOptions
 from hil.errors import InputError, Problem
 
-CELLS = (a123, panasonic, lg_m50)
+CELLS = (a123, panasonic, lg_m50, leaf)
 """One module a data set, each with `recognises(folder)` by file names and `read(folder)`."""
 
 

@@ -19,6 +19,7 @@ from hil.analysis.fit.ocv import monotone
 from hil.analysis.fit.readers.lg_m50 import LICENCE, SOURCE, read_lg_folder
 from hil.analysis.fit.readers.recording import DataSet, Kind, OcvCurve, Recording
 from hil.analysis.fit.solve import FitOptions
+from hil.analysis.fit.spread import spread_of
 from hil.errors import InputError, Problem
 
 HELD_OUT = ("0p5C", "1C")
@@ -61,6 +62,7 @@ def read(folder: Path, held_out: tuple[str, ...] = HELD_OUT) -> CellData:
         heat_capacity_j_per_k=68.5,
         surface_heat_transfer_w_per_k=0.081,
         notes=NOTES,
+        spread=spread_of(found.recordings, curve),
     )
 
 
