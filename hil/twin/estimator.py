@@ -26,6 +26,7 @@ class FilterParams:
     soc_sigma: F64  # of the guess the twin starts from
     rest_sigma_v: F64  # of each polarisation at the start
     h_sigma: F64  # of the hysteresis state at the start: evenly spread over -1..1
+    h_error: F64  # of the hysteresis model, share of the half width
     bias_sigma_a: F64  # zero of the current
     gain_sigma: F64  # gain of the current, and of the capacity
     bias_tau_s: F64
@@ -64,7 +65,7 @@ def fill(p: Any, capacity_ah: float) -> None:
     Sources: 8 mV is the error left by the fit of LFP cells (scenarios/packs, 8 to 15 mV RMS); zero and gain of a
     current sensor 0.1 A and 0.5 % at 100 Ah (IVT-S class), with 1 % of capacity; 0.58 = evenly spread over -1..1.
     """
-    p["soc_sigma"], p["rest_sigma_v"], p["h_sigma"] = 0.10, 0.002, 0.58
+    p["soc_sigma"], p["rest_sigma_v"], p["h_sigma"], p["h_error"] = 0.10, 0.002, 0.58, 0.15
     p["bias_sigma_a"], p["gain_sigma"], p["bias_tau_s"] = 0.001 * capacity_ah, 0.011, 3600.0
     p["offset_sigma_v"], p["offset_soc"] = 0.008, 0.10
     p["noise_v2s"] = 2.0 * 0.001**2 * 1.0  # 1 mV over 1 s
@@ -104,6 +105,7 @@ def forget(s: FilterState, p: FilterParams, t: CellTables, at: Floats, current_a
     for j in range(N):
         for i in range(N):
             s.cov[i, j] = s.keep[j] * s.cov[i, j] + s.from_bias[j] * s.cov[i, BIAS]
+    s.cov[H, H] += (1.0 - s.keep[H] * s.keep[H]) * p.h_error * p.h_error
     gain_a = p.gain_sigma * current_a
     s.cov[BIAS, BIAS] += (1.0 - drift * drift) * (p.bias_sigma_a * p.bias_sigma_a + gain_a * gain_a)
     s.cov[OFFSET, OFFSET] += (1.0 - fade * fade) * p.offset_sigma_v * p.offset_sigma_v
