@@ -49,7 +49,9 @@ def drive(
 def test_on_a_slope_a_wrong_start_is_found_out_and_sigma_covers_the_error(wrong: float) -> None:
     d, sim = Drive().start(0.5 + wrong), Simulation(0.5)
     got = drive(d, sim, 300)
-    assert abs(got[-1, 0]) < 0.15 * abs(wrong) + 0.004, "a tenth may be hysteresis or an offset: nothing tells them apart"
+    assert abs(got[-1, 0]) < 0.15 * abs(wrong) + 0.004, (
+        "a tenth may be hysteresis or an offset: nothing tells them apart"
+    )
     assert got[-1, 1] < 0.035
     assert np.all(np.abs(got[:, 0]) <= 2.5 * got[:, 1])
 
