@@ -14,6 +14,7 @@ from typing import Any
 
 from hil import assemble
 from hil.campaign import judge, replaying
+from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
 from hil.checks.names import Scope
@@ -204,6 +205,7 @@ def _yaml() -> list[Target]:
         target("cell", "scenarios/packs/a123_26650.cell.yaml", _packed, "scenarios/packs/*.cell.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
+        target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
     ]
 

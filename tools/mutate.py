@@ -55,11 +55,11 @@ def main(
     as_json: bool,
 ) -> None:
     """Mutate TARGET and tell its kill score with every mutant that nobody noticed."""
-    if listed:
-        _list()
-        return
-    target = _target(name)
+    target = None if listed else _target(name)
     try:
+        if target is None:
+            _list()
+            return
         population = population_of(target)
         if pattern is not None:
             population = only(population, pattern)

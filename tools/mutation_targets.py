@@ -21,6 +21,40 @@ _ALL = (
         judges="twin_judges:JUDGES",
         paths=JUDGES,
     ),
+    Target(
+        "circuit",
+        "the plant's high-voltage circuit against Kirchhoff and small steps",
+        ROOT,
+        ("hil.plant.circuit",),
+        judges="circuit_judges:JUDGES",
+        paths=JUDGES,
+        equivalents="tests/circuit_equivalents.yaml",
+    ),
+    Target(
+        "thermal",
+        "the plant's heat chain against its balance and its matrix",
+        ROOT,
+        ("hil.plant.thermal",),
+        judges="thermal_judges:JUDGES",
+        paths=JUDGES,
+    ),
+    Target(
+        "safety",
+        "the limiter: what may go out",
+        ROOT,
+        ("hil.safety",),
+        judges="safety_judges:JUDGES",
+        paths=JUDGES,
+        equivalents="tests/safety_equivalents.yaml",
+    ),
+    Target(
+        "units",
+        "quantities as text, by their tests",
+        ROOT,
+        ("hil.units",),
+        tests=("tests/unit/test_units.py",),
+        least_pct=80.0,
+    ),
 )
 
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})

@@ -4,7 +4,9 @@ A declaration names the mutant by what is written there, not by its line, so tha
 mutant, or more than it says, is an error; and so is one whose mutant a judge kills after all.
 """
 
+import ast
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -31,12 +33,12 @@ class Declared(Strict):
     reason: Annotated[str, Field(min_length=LEAST_REASON)]
 
     def fits(self, mutant: Mutant) -> bool:
-        """Whether it speaks of this mutant; blanks and line breaks do not count."""
+        """Whether it speaks of this mutant; layout and parentheses that mean nothing do not count."""
         return (
             (self.module, self.function, self.operator) == (mutant.module, mutant.function, mutant.operator)
-            and _flat(self.original) == _flat(mutant.original)
-            and _flat(self.mutated) == _flat(mutant.mutated)
-            and _flat(self.statement) in _flat(mutant.text)
+            and _plain(self.original) == _plain(mutant.original)
+            and _plain(self.mutated) == _plain(mutant.mutated)
+            and self.statement in mutant.text
         )
 
 
@@ -46,8 +48,13 @@ class Equivalents(Strict):
     equivalents: tuple[Declared, ...]
 
 
-def _flat(text: str) -> str:
-    return "".join(text.split())
+@cache
+def _plain(text: str) -> str:
+    """The code as Python writes it; what is no code stays as it is."""
+    try:
+        return ast.unparse(ast.parse(text.strip()))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
 
 
 def load_equivalents(path: Path) -> tuple[Equivalents, Document]:

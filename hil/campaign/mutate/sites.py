@@ -34,16 +34,16 @@ def mutants_of(module: str, source: str) -> tuple[Mutant, ...]:
     """Every mutant of a module, in the order of its text; ``source`` is that of the module ``module``."""
     lines = _Lines(source)
     found: list[Mutant] = []
-    seen: set[tuple[int, int, str]] = set()
+    seen: set[str] = set()  # two operators, or one at two nodes, may make the same text
     numbers: Counter[tuple[int, str]] = Counter()  # two nodes may begin at one place
     for node, stand in _walk(ast.parse(source), Stand()):
         for operator in OPERATORS:
             place = Place(stand.function, stand.bound)
             for old, new in operator.variants(node, place):
                 mutant = _mutant(module, lines, stand, operator, old, new)
-                edit = (mutant.start, mutant.end, mutant.mutated)
-                if edit not in seen:
-                    seen.add(edit)
+                text = mutant.applied(source)
+                if text not in seen:
+                    seen.add(text)
                     found.append(replace(mutant, number=numbers[mutant.start, operator.name]))
                     numbers[mutant.start, operator.name] += 1
     return tuple(sorted(found, key=lambda m: (m.start, m.end)))
@@ -167,16 +167,16 @@ def check(mutant: Mutant, source: str) -> None:
     except SyntaxError as error:
         raise InternalError(f"{mutant.id}: the mutant does not parse: {error}") from error
     while not (isinstance(old, ast.expr | ast.stmt) and lines.span(old) == (mutant.start, mutant.end)):
-        apart = _different(old, new)
+        apart = _apart(old, new)
         if len(apart) != 1:
             raise InternalError(f"{mutant.id}: the mutant differs in more than its own node")
         old, new = apart[0]
-    if ast.dump(old) == ast.dump(new):
+    if _same(old, new):
         raise InternalError(f"{mutant.id}: the mutant is the original")
 
 
-def _different(one: ast.AST, other: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
-    """Children in which two nodes of one shape differ; none where they themselves do."""
+def _apart(one: ast.AST, other: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
+    """Children in which two nodes of one kind differ; none where they themselves do."""
     pairs: list[tuple[ast.AST, ast.AST]] = []
     if type(one) is not type(other):
         return []
@@ -187,7 +187,18 @@ def _different(one: ast.AST, other: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
             return []
         for x, y in zip(left, right, strict=True):
             if isinstance(x, ast.AST) and isinstance(y, ast.AST):
-                pairs += [(x, y)] if ast.dump(x) != ast.dump(y) else []
-            elif x != y:
+                pairs += [] if _same(x, y) else [(x, y)]
+            elif x != y or type(x) is not type(y):
                 return []
     return pairs
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two trees are equal, places apart."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, ast.AST):
+        return all(_same(getattr(one, name, None), getattr(other, name, None)) for name in one._fields)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other

@@ -18,8 +18,6 @@ from hil.campaign.mutate.nouns import Finding, Mutant, Status, Target
 from hil.campaign.mutate.sites import file_of
 from hil.errors import InputError, Problem
 
-FAILED = 1
-COLLECTION = 2  # pytest was interrupted: a test file could not be imported
 ARGUMENTS = ("-x", "-q", "-rfE", "--tb=line", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist")
 NOT_COPIED = ("__pycache__", "*.pyc", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
 
@@ -37,9 +35,7 @@ class Tree:
             self._copy()
             code, output = self._run()
             if code != 0:
-                raise InputError(
-                    f"the tests do not hold on the code as it is (pytest ended with {code}): {_first(output)}"
-                )
+                raise InputError(f"the tests do not hold on the code as it is: {' '.join(_first(output))}, exit {code}")
         except BaseException:
             self._folder.cleanup()
             raise
@@ -77,9 +73,8 @@ class Tree:
             self._write(path, source)
         if code == 0:
             return Finding(mutant, Status.SURVIVED)
-        if code in (FAILED, COLLECTION):
-            return Finding(mutant, Status.KILLED, _first(output), "")
-        return Finding(mutant, Status.KILLED, "pytest", f"pytest itself ended with {code}")
+        test, what = _first(output)
+        return Finding(mutant, Status.KILLED, test, what or f"pytest ended with {code}")
 
     def _write(self, path: Path, source: str) -> None:
         """A source and no compiled form of an older one: what is cached is told by size and whole seconds."""
@@ -99,8 +94,10 @@ class Tree:
         return done.returncode, done.stdout + done.stderr
 
 
-def _first(output: str) -> str:
-    """The test that failed first, as pytest's summary names it."""
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+def _first(output: str) -> tuple[str, str]:
+    """The test that failed first, without the values it was called with, and what pytest says of it."""
+    found = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)(.*)$", output, re.MULTILINE)
+    if found:
+        return found[1], found[2].strip(" -")
     lines = output.strip().splitlines()
-    return found[1] if found else (lines[-1] if lines else "pytest said nothing")
+    return "pytest", lines[-1] if lines else ""
