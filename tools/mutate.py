@@ -67,6 +67,8 @@ def main(
     except CellbenchError as error:
         click.echo(str(error), err=True)
         sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
     click.echo(to_json(run) if as_json else to_text(run), nl=False)
     sys.exit(int(_exit_code(run, target.least_pct if least is None else least)))
 

@@ -133,6 +133,7 @@ class Pool:
         self._lock = threading.Lock()
         self._waiting = iter(range(len(mutants)))
         self._found: dict[int, Finding] = {}
+        self._workers: list[Worker] = []
 
     def findings(self, jobs: int) -> tuple[Finding, ...]:
         """What became of each mutant, in their order.
@@ -141,22 +142,24 @@ class Pool:
         """
         lanes = max(1, min(jobs, len(self._mutants)))
         with tempfile.TemporaryDirectory(prefix="mutate-") as scratch, ThreadPoolExecutor(lanes) as threads:
-            for lane in [threads.submit(self._lane, scratch) for _ in range(lanes)]:
-                lane.result()
+            started = [threads.submit(self._lane, scratch) for _ in range(lanes)]
+            try:
+                for lane in started:
+                    lane.result()
+            except BaseException:  # an interruption too: nobody waits for what is still being judged
+                self._stop()
+                raise
         return tuple(self._found[k] for k in range(len(self._mutants)))
 
     def _lane(self, scratch: str) -> None:
-        try:
-            k = self._next()
-            while k is not None:
-                with Worker(self._target, scratch) as worker:
-                    worker.ready()
-                    while k is not None and not worker.gone:
-                        self._done(k, worker.finding(self._mutants[k], self._patience_s))
-                        k = self._next()
-        except BaseException:
-            self._stop()
-            raise
+        k = self._next()
+        while k is not None:
+            with Worker(self._target, scratch) as worker:
+                self._workers.append(worker)
+                worker.ready()
+                while k is not None and not worker.gone:
+                    self._done(k, worker.finding(self._mutants[k], self._patience_s))
+                    k = self._next()
 
     def _next(self) -> int | None:
         with self._lock:
@@ -168,6 +171,8 @@ class Pool:
             self._progress(len(self._found), len(self._mutants))
 
     def _stop(self) -> None:
-        """The other lanes find nothing more to do."""
+        """The lanes find nothing more to do, and nobody to do it."""
         with self._lock:
             self._waiting = iter(range(0))
+        for worker in list(self._workers):
+            worker.end()
