@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hil.campaign.mutate import probes
 from hil.campaign.mutate.loading import Loader
 from hil.errors import InputError
 
@@ -154,3 +155,26 @@ def test_a_name_that_two_copies_end_with_wants_the_full_one(write: Write) -> Non
     with pytest.raises(AttributeError, match="no copy"):
         _ = copies.nothing
     assert copies["shop.price"].price(1) == 2
+
+
+def test_the_whole_project_can_be_a_copy_and_nothing_of_the_original_is_in_it() -> None:
+    import contextlib
+    import pkgutil
+
+    import hil
+
+    every = [m.name for m in pkgutil.walk_packages(hil.__path__, "hil.")]
+    names = [n for n in every if "_files" not in n and not n.endswith("__main__") and n != "hil.kernel"]
+    loader = Loader(names)
+    before = dict(sys.modules)
+    copies = loader.load()
+    assert {name: sys.modules.get(name) for name in before} == before
+    assert (
+        copies["hil.files.pack"].load_pack(Path(__file__).parents[2] / "scenarios/packs/a123_96s40p.yaml").series == 96
+    )
+    library = contextlib.__file__  # what contextmanager makes of a function is the library's code
+    for name in names:
+        for value in (v for k, v in vars(copies[name]).items() if k != probes.TICK):
+            code = getattr(value, "__code__", None)
+            if code is not None and getattr(value, "__module__", "") in names and code.co_filename != library:
+                assert code.co_filename == f"<copy of {value.__module__}>"

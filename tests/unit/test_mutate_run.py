@@ -70,6 +70,17 @@ def judge_sleepy(copies):
 DEADLY, SLEEPY = (judge_deadly, judge_total), (judge_sleepy, judge_total)
 
 
+SHARED = [1.0, 2.0]
+
+
+def judge_shared(copies):
+    SHARED[0] = min(SHARED[0], copies.clamp.clamp(0.0, 1.0, 3.0))
+    assert SHARED[0] == 1.0
+
+
+LEAKY = (judge_shared,)
+
+
 def judge_wrong(copies):
     assert copies.clamp.clamp(0.0, 1.0, 3.0) == 0.0
 
@@ -236,6 +247,11 @@ def test_a_mutant_that_says_nothing_times_out_and_is_not_called_killed(target: M
     run = mutate(population, patience_s=1.0)
     assert status_of(run) == {"min -> max": Status.TIMED_OUT}
     assert (run.broken, run.score_pct) == (True, 0.0)
+
+
+def test_a_mutant_that_leaves_something_behind_is_found_out(target: Make) -> None:
+    with pytest.raises(InputError, match="judge_shared held before the mutants and does not after them"):
+        mutate(population_of(target(judges="clamp_judges:LEAKY")), jobs=1)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,22 @@ class Panel:
                     return Finding(mutant, Status.KILLED, judge.name, why)
         return Finding(mutant, Status.SURVIVED)
 
+    def settle(self) -> None:
+        """Judge the healthy code once more, after all mutants.
+
+        Raises InputError where it is no longer found good: a mutant changed something that the next one met.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            copies = self._loader.load()
+            for judge in self.judges:
+                why = self._attempt(lambda judge=judge: judge.judge(copies), judge.ticks)  # type: ignore[misc]
+                if why is not None:
+                    raise InputError(
+                        f"judge {judge.name} held before the mutants and does not after them: {why}; "
+                        "what it shares with the code under test was changed by a mutant"
+                    )
+
     def _attempt(self, does: Callable[[], object], healthy_ticks: int) -> str | None:
         """What was noticed, None when nothing was."""
         meter = self._loader.meter

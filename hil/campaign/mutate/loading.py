@@ -44,7 +44,9 @@ class Loader:
         circle."""
         self.meter = probes.Meter()
         self.sources = {name: source_of(name) for name in modules}
-        self._packages = {name: _package_of(name) for name in modules}
+        for name in modules:
+            importlib.import_module(name)  # the library looks up a class's module by name, as dataclass does
+        self._places = {name: _place_of(name) for name in modules}
         self.order = _ordered({name: _needs(name, text, set(modules)) for name, text in self.sources.items()})
         self._compiled: dict[tuple[str, bool], CodeType] = {}
 
@@ -57,7 +59,7 @@ class Loader:
         wiring = _Wiring(self.order)
         for name in self.order:
             fresh = wiring.copies[name]
-            fresh.__dict__.update(__file__=f"<copy of {name}>", __package__=self._packages[name])
+            fresh.__dict__.update(self._places[name])
             fresh.__dict__["__builtins__"] = {**vars(builtins), "__import__": wiring.importer}
             fresh.__dict__.update(probes.names(self.meter, hits[name].add if hits is not None else id))
             exec(self._code(name, mutated, hits is not None), fresh.__dict__)  # noqa: S102 - a copy of our own source
@@ -126,6 +128,14 @@ def _absolute(package: str, module: str, level: int) -> str:
 def _package_of(name: str) -> str:
     spec = find_spec(name)
     return name if spec is not None and spec.submodule_search_locations is not None else name.rpartition(".")[0]
+
+
+def _place_of(name: str) -> dict[str, Any]:
+    """What a module knows of its own place."""
+    spec = find_spec(name)
+    assert spec is not None
+    inside = {"__path__": spec.submodule_search_locations} if spec.submodule_search_locations is not None else {}
+    return {"__file__": spec.origin, "__package__": _package_of(name), **inside}
 
 
 def _ordered(needs: Mapping[str, set[str]]) -> tuple[str, ...]:

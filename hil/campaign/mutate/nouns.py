@@ -28,7 +28,8 @@ class Target:
     Give either ``judges`` (``module:NAME`` of a tuple of callables that take the copies, cheapest first) or ``tests``
     (arguments of pytest, cheapest first, run on a copy of the source tree). ``paths`` are folders below ``root`` that
     the judges are imported from, ``tree`` what of ``root`` the test suite needs. ``also`` names modules that are
-    copied with the mutated ones, not mutated themselves. ``left_out`` maps ``module:function`` patterns (as of
+    copied with the mutated ones, not mutated themselves. ``compiled``: kernels that are not copied run compiled, which
+    pays where judges run whole scenarios. ``left_out`` maps ``module:function`` patterns (as of
     ``fnmatch``) to the reason why they are not mutated. ``least_pct`` is the kill score asked for.
     """
 
@@ -41,6 +42,7 @@ class Target:
     also: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     tree: tuple[str, ...] = ("hil", "tests", "tools", "dbc", "scenarios", "pyproject.toml")
+    compiled: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     equivalents: str = ""
     least_pct: float = 95.0

@@ -37,7 +37,7 @@ class Worker:
         env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*paths, *([inherited] if inherited else [])]),
-            "HIL_INTERPRET": "1",
+            "HIL_INTERPRET": "0" if target.compiled else "1",
             "OMP_NUM_THREADS": "1",
             "TMPDIR": scratch,
             "OPENBLAS_NUM_THREADS": "1",
@@ -78,6 +78,12 @@ class Worker:
         if "error" in answer:
             raise InputError(answer["error"])
         return Finding(mutant, Status(answer["status"]), answer["by"], answer["why"])
+
+    def settle(self) -> None:
+        """Raises InputError where the mutants have left something behind that judges minded."""
+        answer = self._ask({"id": None})
+        if answer is not None and "error" in answer:
+            raise InputError(answer["error"])
 
     def _give_up(self, late: threading.Event) -> None:
         late.set()
@@ -160,6 +166,8 @@ class Pool:
                 while k is not None and not worker.gone:
                     self._done(k, worker.finding(self._mutants[k], self._patience_s))
                     k = self._next()
+                if not worker.gone:
+                    worker.settle()
 
     def _next(self) -> int | None:
         with self._lock:

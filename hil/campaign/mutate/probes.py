@@ -51,7 +51,7 @@ def limit_of(healthy: int) -> int:
 def woven(tree: ast.Module, statements: bool) -> ast.Module:
     """The tree with ticks, and with hits before every statement of a function; changes it in place."""
     _weave(tree, False, statements)
-    return ast.fix_missing_locations(tree)
+    return tree
 
 
 def names(meter: Meter, hit: Callable[[int], Any]) -> dict[str, Any]:
@@ -71,15 +71,16 @@ def _weave(node: ast.AST, inside: bool, statements: bool) -> None:
         if statements and here and children and all(isinstance(child, ast.stmt) for child in children):
             if isinstance(value, list):
                 kept = first if name == "body" else 0
-                woven_in = [x for child in value[kept:] for x in (_call(HIT, child.lineno), child)]
+                woven_in = [x for child in value[kept:] for x in (_call(child, HIT, child.lineno), child)]
                 setattr(node, name, [*value[:kept], *woven_in])
     if function is not None:
-        function.body.insert(first, _call(TICK))
+        function.body.insert(first, _call(function, TICK))
     elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
-        node.body.insert(0, _call(TICK))
+        node.body.insert(0, _call(node, TICK))
     elif isinstance(node, ast.comprehension):
-        node.ifs.insert(0, _call(TICK).value)
+        node.ifs.insert(0, _call(node.target, TICK).value)
 
 
-def _call(name: str, *arguments: int) -> ast.Expr:
-    return ast.Expr(ast.Call(ast.Name(name, ast.Load()), [ast.Constant(a) for a in arguments], []))
+def _call(near: ast.AST, name: str, *arguments: int) -> ast.Expr:
+    made = ast.Expr(ast.Call(ast.Name(name, ast.Load()), [ast.Constant(a) for a in arguments], []))
+    return ast.fix_missing_locations(ast.copy_location(made, near))

@@ -76,6 +76,9 @@ class Tree:
         test, what = _first(output)
         return Finding(mutant, Status.KILLED, test, what or f"pytest ended with {code}")
 
+    def settle(self) -> None:
+        """Nothing to do: each mutant has processes of its own, and its file is written back."""
+
     def _write(self, path: Path, source: str) -> None:
         """A source and no compiled form of an older one: what is cached is told by size and whole seconds."""
         Path(cache_from_source(str(path))).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One process that judges mutants: a target comes in, then one mutant's id after the other; findings go out.
+"""One process that judges mutants: a target comes in, then one mutant's id after the other, None last; findings go out.
 
 A line of JSON each way. What judges print goes to standard error.
 """
@@ -23,6 +23,10 @@ class Examiner(Protocol):
 
     def finding(self, mutant: Mutant) -> Finding:
         """Of this one."""
+        ...
+
+    def settle(self) -> None:
+        """Raises InputError where the mutants so far have left something behind."""
         ...
 
 
@@ -52,7 +56,12 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
             mutants = {m.id: m for name, source in sources.items() for m in mutants_of(name, source)}
             answer(ready=len(mutants))
             for line in lines:
-                mutant = mutants.get(json.loads(line)["id"])
+                wanted = json.loads(line)["id"]
+                if wanted is None:
+                    judge.settle()
+                    answer(settled=True)
+                    continue
+                mutant = mutants.get(wanted)
                 if mutant is None:
                     raise InternalError(f"no such mutant: {line.strip()}; was the code changed meanwhile?")
                 found = judge.finding(mutant)
