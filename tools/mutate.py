@@ -12,7 +12,6 @@ is declared equivalent and killed all the same.
 
 import os
 import sys
-from collections.abc import Callable
 
 import click
 
@@ -20,6 +19,7 @@ from hil.campaign.mutate.nouns import Target
 from hil.campaign.mutate.operators import OPERATORS
 from hil.campaign.mutate.report import to_json, to_text
 from hil.campaign.mutate.run import Run, mutate, only, population_of
+from hil.cli.bar import Bar
 from hil.errors import CellbenchError, ExitCode, nearest
 from tools.mutation_targets import TARGETS
 
@@ -63,7 +63,8 @@ def main(
         population = population_of(target)
         if pattern is not None:
             population = only(population, pattern)
-        run = mutate(population, sample or 0, seed, jobs, _progress(), patience)
+        with Bar(f"mutants of {target.name}") as show:
+            run = mutate(population, sample or 0, seed, jobs, lambda done, of: show(done / of), patience)
     except CellbenchError as error:
         click.echo(str(error), err=True)
         sys.exit(int(error.exit_code))
@@ -94,19 +95,6 @@ def _list() -> None:
     click.echo()
     for operator in OPERATORS:
         click.echo(f"{operator.name:12} {operator.meaning}")
-
-
-def _progress() -> Callable[[int, int], None]:
-    """A line on standard error: on a terminal at each mutant, else at each tenth of the way."""
-    terminal = sys.stderr.isatty()
-
-    def told(done: int, of: int) -> None:
-        if terminal:
-            print(f"\r{done} of {of} mutants", end="\n" if done == of else "", file=sys.stderr, flush=True)
-        elif done == of or done * 10 // of > (done - 1) * 10 // of:
-            print(f"{done} of {of} mutants", file=sys.stderr, flush=True)
-
-    return told
 
 
 if __name__ == "__main__":

@@ -86,6 +86,27 @@ def judge_wrong(copies):
 
 
 WRONG = (judge_wrong,)
+
+
+def judge_plain(copies):
+    import hil.kernel
+    assert hil.kernel.INTERPRET
+    copies.clamp.clamp(0.0, 1.0, 3.0)
+
+
+def judge_compiled(copies):
+    import hil.kernel
+    assert not hil.kernel.INTERPRET
+    copies.clamp.clamp(0.0, 1.0, 3.0)
+
+
+def judge_hungry(copies):
+    copies.clamp.clamp(0.0, 1.0, 3.0)
+    if copies.clamp.STEP != 2.0:
+        bytearray(1 << 34)
+
+
+PLAIN, COMPILED, HUNGRY = (judge_plain,), (judge_compiled,), (judge_hungry,)
 """
 EQUIVALENT = """
 equivalents:
@@ -254,9 +275,23 @@ def test_a_mutant_that_leaves_something_behind_is_found_out(target: Make) -> Non
         mutate(population_of(target(judges="clamp_judges:LEAKY")), jobs=1)
 
 
+@pytest.mark.parametrize(("judges", "compiled"), [("PLAIN", False), ("COMPILED", True)])
+def test_what_is_not_copied_runs_as_the_target_says(target: Make, judges: str, compiled: bool) -> None:
+    made = target(judges=f"clamp_judges:{judges}", compiled=compiled)
+    assert len(mutate(only(population_of(made), "*:negation:*")).findings) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no limit of memory")
+def test_a_mutant_that_wants_all_memory_does_not_get_it(target: Make) -> None:
+    run = mutate(only(population_of(target(judges="clamp_judges:HUNGRY")), "*:<module>:*"))
+    assert {(f.status, f.by, f.why) for f in run.findings} == {(Status.KILLED, "judge_hungry", "MemoryError")}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({"judges": "", "tests": ()}, "either judges or tests: found none"),
+        ({"tests": ("tests",)}, "either judges or tests: found both"),
         ({"judges": "clamp_judges:WRONG"}, "judge_wrong does not hold on the code as it is"),
         ({"judges": "no_such_judges:JUDGES"}, "no_such_judges"),
         ({"judges": "clamp_judges:NONE"}, "NONE"),

@@ -38,6 +38,7 @@ class Worker:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*paths, *([inherited] if inherited else [])]),
             "HIL_INTERPRET": "0" if target.compiled else "1",
+            "PYTHONHASHSEED": "0",
             "OMP_NUM_THREADS": "1",
             "TMPDIR": scratch,
             "OPENBLAS_NUM_THREADS": "1",

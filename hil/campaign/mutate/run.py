@@ -63,9 +63,13 @@ class Run:
 def population_of(target: Target) -> Population:
     """Every mutant of a target.
 
-    Raises InputError where a module is missing, a pattern of ``left_out`` fits nothing, or the declarations of equivalents
-    do not fit the code.
+    Raises InputError where it has not one kind of judges, a module is missing, a pattern of ``left_out`` fits nothing, or
+    the declarations of equivalents do not fit the code.
     """
+    if bool(target.judges) == bool(target.tests):
+        raise InputError(
+            Problem(f"target {target.name}: either judges or tests", found="both" if target.tests else "none")
+        )
     root = Path(target.root)
     sources = {module: file_of(root, module).read_text("utf-8") for module in target.modules}
     mutants = [m for module, source in sources.items() for m in mutants_of(module, source)]

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -90,9 +90,12 @@ class Tree:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "HIL_INTERPRET": "1",
+            "PYTHONHASHSEED": "0",
             "HIL_CACHE_DIR": str(self.root.parent / "cache"),
         }
-        command = [sys.executable, "-m", "pytest", *ARGUMENTS, *self._target.tests]
+        shutil.rmtree(self.root / ".hypothesis", ignore_errors=True)  # what it remembers of the mutant before
+        seeded = ["--hypothesis-seed=0"] if find_spec("hypothesis") is not None else []
+        command = [sys.executable, "-m", "pytest", *ARGUMENTS, *seeded, *self._target.tests]
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 

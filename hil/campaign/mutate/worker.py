@@ -17,6 +17,8 @@ from hil.campaign.mutate.sites import file_of, mutants_of
 from hil.campaign.mutate.trees import Tree
 from hil.errors import InputError, InternalError
 
+MEMORY_BYTES = 8 << 30  # of addresses; numpy, scipy and a compiler take about 2 GB of them
+
 
 class Examiner(Protocol):
     """Tells what becomes of a mutant."""
@@ -70,8 +72,20 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
         answer(error=str(error))
 
 
+def bound_memory() -> None:
+    """A mutant that asks for all the memory there is gets a MemoryError; where the system has no such limit, it has none."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
 def main() -> None:
     """Speak over what were standard input and output."""
+    bound_memory()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     with answers:
