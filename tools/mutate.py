@@ -12,6 +12,7 @@ is declared equivalent and killed all the same.
 
 import os
 import sys
+from dataclasses import replace
 
 import click
 
@@ -60,7 +61,7 @@ def main(
         if target is None:
             _list()
             return
-        population = population_of(target)
+        population = population_of(target if least is None else replace(target, least_pct=least))
         if pattern is not None:
             population = only(population, pattern)
         with Bar(f"mutants of {target.name}") as show:
@@ -71,13 +72,13 @@ def main(
     except KeyboardInterrupt:
         sys.exit(int(ExitCode.INTERRUPTED))
     click.echo(to_json(run) if as_json else to_text(run), nl=False)
-    sys.exit(int(_exit_code(run, target.least_pct if least is None else least)))
+    sys.exit(int(_exit_code(run)))
 
 
-def _exit_code(run: Run, least_pct: float) -> ExitCode:
+def _exit_code(run: Run) -> ExitCode:
     if run.broken:
         return ExitCode.BENCH
-    return ExitCode.PASS if run.score_pct >= least_pct else ExitCode.FAIL
+    return ExitCode.PASS if run.score_pct >= run.population.target.least_pct else ExitCode.FAIL
 
 
 def _target(name: str | None) -> Target:

@@ -193,6 +193,29 @@ def test_a_module_constant_goes_to_every_judge(panel: Make) -> None:
     assert panel(judge_nothing, judge_start).finding(mutant("2.0 -> 0.0")).by == "judge_start"
 
 
+def test_what_runs_while_loading_goes_to_every_judge(panel: Make) -> None:
+    source = "def made():\n    return [k + 1 for k in range(3)]\nTABLE = made()\ndef at(k):\n    return TABLE[k]\n"
+
+    def judge_at(copies: Any) -> None:
+        assert copies.room.at(1) == 2
+
+    assert panel(judge_at, source=source).finding(mutant("k + 1 -> (k - 1)", source)).by == "judge_at"
+
+
+def test_what_one_judge_caches_the_next_is_seen_to_execute(panel: Make) -> None:
+    source = "from functools import cache\n@cache\ndef f(x):\n    return x + 1\n"
+
+    def judge_first(copies: Any) -> None:
+        copies.room.f(1)
+
+    def judge_second(copies: Any) -> None:
+        assert copies.room.f(1) == 2
+
+    assert (
+        panel(judge_first, judge_second, source=source).finding(mutant("x + 1 -> x - 1", source)).by == "judge_second"
+    )
+
+
 def test_not_a_number_and_warnings_count_only_if_a_judge_minds(panel: Make) -> None:
     source = "import numpy as np\ndef f(x):\n    return np.float64(0.0 * x) / (x + 2.0)\n"
 

@@ -335,6 +335,25 @@ def test_a_suite_of_tests_judges_a_tree_with_one_file_changed(target: Make, tmp_
     assert not (tmp_path / "room" / "__pycache__").exists()
 
 
+CHILD = """
+import subprocess
+import sys
+
+
+def test_a_process_of_its_own():
+    code = "from room.clamp import clamp; print(clamp(0.0, 1.0, 3.0))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1.0\\n"
+"""
+
+
+def test_a_process_that_the_tests_start_is_the_mutant_too(target: Make, tmp_path: Path) -> None:
+    made = suite(target, tmp_path, CHILD)
+    run = mutate(only(population_of(made), "*:clamp:*:negation:*"), jobs=1)
+    assert [(f.status, f.by) for f in run.findings] == [
+        (Status.KILLED, "tests/test_room.py::test_a_process_of_its_own")
+    ]
+
+
 def test_a_suite_that_does_not_hold_or_is_not_there_is_told(target: Make, tmp_path: Path) -> None:
     made = suite(target, tmp_path, SUITE.replace("14.0", "15.0"))
     with pytest.raises(InputError, match=r"do not hold on the code as it is: tests/test_room\.py::test_total"):

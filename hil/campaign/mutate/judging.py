@@ -35,21 +35,21 @@ class Panel:
     def __init__(self, loader: Loader, judges: Sequence[Judge]) -> None:
         """Raises InputError where a judge does not hold on the healthy code, or two have one name."""
         self._loader = loader
-        loader.meter.begin()
-        hits: dict[str, set[int]] = {name: set() for name in loader.order}
+        self._load_ticks, self._loading = 0, frozenset[tuple[str, int]]()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            copies = loader.load(hits=hits)
-            self._load_ticks = loader.meter.ticks
-            self.judges = tuple(self._survey(judge, copies, hits) for judge in judges)
+            self.judges = tuple(self._survey(judge) for judge in judges)
         names = [judge.name for judge in self.judges]
         if len(set(names)) != len(names) or not names:
             raise InputError(Problem("judges", expected="at least one, each with a name of its own", found=f"{names}"))
 
-    def _survey(self, judge: Judge, copies: Copies, hits: dict[str, set[int]]) -> Healthy:
-        for lines in hits.values():
-            lines.clear()
-        self._loader.meter.begin()
+    def _survey(self, judge: Judge) -> Healthy:
+        """One judge on copies of its own: what it finds cached by another one it would not be seen to execute."""
+        meter, hits = self._loader.meter, {name: set[int]() for name in self._loader.order}
+        meter.begin()
+        copies = self._loader.load(hits=hits)
+        self._load_ticks, self._loading = meter.ticks, _taken(hits)
+        meter.begin()
         name = getattr(judge, "__name__", type(judge).__name__)
         try:
             judge(copies)
@@ -57,12 +57,13 @@ class Panel:
             raise
         except BaseException as error:
             raise InputError(f"judge {name} does not hold on the code as it is: {_told(error)}") from error
-        reached = frozenset((module, line) for module, lines in hits.items() for line in lines)
-        return Healthy(name, judge, reached, self._loader.meter.ticks)
+        return Healthy(name, judge, _taken(hits), meter.ticks)
 
     def finding(self, mutant: Mutant) -> Finding:
         """What becomes of a mutant."""
-        asked = [j for j in self.judges if not mutant.statement or (mutant.module, mutant.statement) in j.reached]
+        place = (mutant.module, mutant.statement)
+        at_loading = not mutant.statement or place in self._loading  # what came of it may be anywhere
+        asked = [j for j in self.judges if at_loading or place in j.reached]
         if not asked:
             return Finding(mutant, Status.UNREACHED)
         with warnings.catch_warnings():
@@ -105,6 +106,14 @@ class Panel:
         except BaseException as error:  # noqa: BLE001 - a mutant may end in anything: endless, or as pytest ends a test
             return _told(error)
         return "went on without end" if meter.exceeded else None
+
+
+def _taken(hits: dict[str, set[int]]) -> frozenset[tuple[str, int]]:
+    """(module, line) of the hits so far, which are forgotten."""
+    made = frozenset((module, line) for module, lines in hits.items() for line in lines)
+    for lines in hits.values():
+        lines.clear()
+    return made
 
 
 def _told(error: BaseException) -> str:

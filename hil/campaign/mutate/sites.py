@@ -58,12 +58,6 @@ def file_of(root: Path, module: str) -> Path:
     raise InputError(Problem("no such module", str(root), found=module))
 
 
-def functions_of(source: str) -> tuple[str, ...]:
-    """Qualified names of all functions, in the order of the text."""
-    seen = {".".join(stand.path): None for _, stand in _walk(ast.parse(source), Stand()) if stand.path}
-    return tuple(seen)
-
-
 def _walk(node: ast.AST, stand: Stand, parent: ast.AST | None = None) -> Iterator[tuple[ast.AST, Stand]]:
     """Every node that may be changed, with its stand: no annotations, decorators, texts, imports, raises, asserts."""
     if isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Raise | ast.Assert):
