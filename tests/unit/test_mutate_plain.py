@@ -20,17 +20,17 @@ class Outer:
     count: I64
     many_v: Annotated[Floats, 3]
     inner: Inner
-    item: Annotated[Rows[Inner], 2]
+    slot: Annotated[Rows[Inner], 2]
 
 
 def test_a_record_becomes_an_object_whose_arrays_are_views() -> None:
     records = zeros(Outer)
     raw = np.asarray(records)
-    raw[0]["count"], raw[0]["inner"]["value_v"], raw[0]["item"][1]["value_v"] = 4, 2.5, 7.0
+    raw[0]["count"], raw[0]["inner"]["value_v"], raw[0]["slot"][1]["value_v"] = 4, 2.5, 7.0
     for made in (as_object(records), as_object(raw[0])):
         assert (made.count, type(made.count)) == (4, int)
         assert (made.inner.value_v, type(made.inner.value_v)) == (2.5, float)
-        assert [item.value_v for item in made.item] == [0.0, 7.0]
+        assert [item.value_v for item in made.slot] == [0.0, 7.0]
         made.many_v[1] = 9.0
         assert raw[0]["many_v"].tolist() == [0.0, 9.0, 0.0]
         made.count = 5
