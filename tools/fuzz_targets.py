@@ -15,6 +15,7 @@ from typing import Any
 from hil import assemble
 from hil.analysis.fit import manifest
 from hil.campaign import judge, replaying
+from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
 from hil.checks.names import Scope
@@ -207,6 +208,7 @@ def _yaml() -> list[Target]:
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
+        target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
     ]
 
