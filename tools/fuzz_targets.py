@@ -21,6 +21,7 @@ from hil.analysis.fit.readers.lg_m50 import read_lg_folder, read_lg_ocv, read_lg
 from hil.analysis.fit.readers.matlab import load_mat
 from hil.analysis.fit.readers.panasonic import read_arrays, read_panasonic_folder, read_soc_ocv, read_trips
 from hil.campaign import judge, replaying
+from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
 from hil.checks.names import Scope
@@ -214,6 +215,7 @@ def _yaml() -> list[Target]:
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
+        target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
     ]
 

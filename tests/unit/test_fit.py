@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hil.analysis.fit.between import file_rows, temperatures_between
 from hil.analysis.fit.data import SOC, CellData, OcvTable, Test, Trace
-from hil.analysis.fit.fitting import bounds_for, fit_cell, fit_order
+from hil.analysis.fit.fitting import bounds_for, drives_of, fit_cell, fit_order
 from hil.analysis.fit.judge import errors_of, halved, judge
 from hil.analysis.fit.pipeline import BY_BLOCK, BY_TEST, make
 from hil.analysis.fit.solve import FitOptions
@@ -158,6 +158,15 @@ def test_a_cell_that_warmed_up_is_fitted_at_its_own_temperature() -> None:
     fitted = fit_cell(replace(data, tests=(data.tests[0], drifting)))
     middle = slice(4, 9)
     assert fitted.rows[25.0].tables[0, middle] == pytest.approx(rig.OHMS[0, middle], rel=0.05)
+
+
+def test_a_cell_that_warmed_up_has_the_ocv_of_its_own_temperature() -> None:
+    cold, warm = (OcvTable(SOC, rig.ocv_v(SOC) + 0.001 * t, None, rig.CAPACITY_AH) for t in (5.0, 25.0))
+    degc = np.array([25.0, 15.0, 5.0, 0.0])
+    trace = Trace(np.arange(4.0), np.zeros(4), np.full(4, 3.7))
+    test = replace(rig.made_test("warm", "relaxation", trace, 0.5), cell_degc=degc)
+    drive = drives_of(rig.data([test], {5.0: cold, 25.0: warm}), 25.0)[0]
+    assert drive.ocv_v - rig.ocv_v(0.5) == pytest.approx([0.025, 0.015, 0.005, 0.005], abs=1e-4)
 
 
 def test_bounds_hold_and_come_from_the_temperature_nearer_to_25() -> None:
