@@ -194,10 +194,15 @@ def errors_mv(cell_file: str, data: CellData, names: tuple[str, ...]) -> dict[st
 
 @pytest.mark.shared_data
 def test_panasonic_file_on_the_trips_it_never_saw(shared_data: Path) -> None:
-    names = tuple(f"trip{k:02d}" for k in range(6, 12))
-    errors = errors_mv("panasonic_18650pf.cell.yaml", panasonic.read(shared_data / "cells/panasonic_18650pf"), names)
-    assert float(np.sqrt(np.mean(np.square(list(errors.values()))))) < 9.0
-    assert max(errors.values()) < 11.0
+    """Predicted once, over the run to the end of the last trip, which holds all others."""
+    cell = load_cell(ROOT / "scenarios" / "packs" / "panasonic_18650pf.cell.yaml")
+    held = [t for t in panasonic.read(shared_data / "cells/panasonic_18650pf").tests if t.use == "test"]
+    assert [t.name for t in held] == [f"trip{k:02d}" for k in range(6, 12)]
+    off_mv = 1e3 * (prediction_of(cell, held[-1]).voltage_v - held[-1].trace.voltage_v)
+    trips = np.split(off_mv[-6 * 13701 :], 6)
+    errors = [float(np.sqrt(np.mean(trip**2))) for trip in trips]
+    assert float(np.sqrt(np.mean(np.square(errors)))) < 9.0
+    assert max(errors) < 11.0
 
 
 @pytest.mark.shared_data
