@@ -9,11 +9,12 @@ along the perpendicular of a picture in which both sigmas are alike, the cost ne
 
 c1..c3 = sums of g x x, g x y, g y y over sy^2, c4..c6 over sx^2; g fades with the charge moved since. Source: G. Plett,
 Recursive approximate weighted total least squares estimation of battery cell total capacity, J. Power Sources 196
-(2011) 2319. Two things are different here. The scale of y that makes both sigmas alike is taken from the sums
-(k^2 = c1 / c4) whenever q is wanted, so no scale need be chosen before the first pair. And the cost's curvature, which
-gives the variance 2 / J'' of what is random, is not all of sigma: a gain error of the current, an error of the OCV
-table that comes back in every pair, and the loss of capacity since the remembered pairs do not average out. Each is
-added on its own; docs/explanation/state-of-health.md has the equations.
+(2011) 2319. Three things are different here. The nominal capacity is no pair but a term of its own, so that it weighs
+what its sigma says beside pairs of any kind. The scale of y that makes both sigmas alike is taken from the sums (k^2 =
+c1 / c4) whenever q is wanted, so none need be chosen before the first pair. And the cost's curvature, which gives the
+variance 2 / J'' of what is random, is not all of sigma: a gain error of the current, an error of the OCV table that
+comes back in every pair, and the loss of capacity since the remembered pairs do not average out. Each is added on its
+own; docs/explanation/state-of-health.md has the equations.
 """
 
 import math
@@ -26,6 +27,7 @@ from hil.kernel import F64, I64, Floats, Rows, kernel, zeros
 
 XX_Y, XY_Y, YY_Y, XX_X, XY_X, YY_X = range(6)  # c1 to c6
 LEAST, MOST = 0.05, 2.0  # states of health looked for
+LEAST_X = 1e-6  # SoC moved in a pair
 PAIR = 6  # numbers of a pair, see ``add``
 
 
@@ -43,9 +45,11 @@ class CapacityState:
     """Sums of the pairs remembered, and what they say."""
 
     sums: Annotated[Floats, 6]
-    weight: F64  # sum of w x^2, w = 1 / variance of y - q x
+    prior: F64  # weight left of the nominal capacity
+    weight: F64  # it and the sum of w x^2, w = 1 / variance of y - q x
     fixed: F64  # sum of w |x| times the sigma that comes back in every pair
     age: F64  # sum of w x^2 times the full cycles since
+    off: F64  # sum of w x times what y - q x was when the pair had just been taken
     soh: F64  # capacity over nominal
     sigma: F64  # of soh
     pairs: I64  # taken so far
@@ -63,10 +67,10 @@ def fill(p: Any) -> None:
 
 
 def start(s: Any, p: Any) -> None:
-    """Forget all pairs: nominal capacity, known to ``prior_sigma``, which stands in the sums as a pair of its own."""
-    information = 1.0 / p["prior_sigma"] ** 2
-    s["sums"][:] = 2.0 * information  # x = y = 1, half of the variance each
-    s["weight"], s["fixed"], s["age"] = information, 0.0, 0.0
+    """Forget all pairs: nominal capacity, known to ``prior_sigma``."""
+    s["sums"][:] = 0.0
+    s["prior"] = s["weight"] = 1.0 / p["prior_sigma"] ** 2
+    s["fixed"], s["age"], s["off"] = 0.0, 0.0, 0.0
     s["soh"], s["sigma"], s["pairs"] = 1.0, p["prior_sigma"], 0
 
 
@@ -85,13 +89,12 @@ def add(
 
     ``sigma_fixed`` is the part of the sigma of y - q x that is the same in every pair (it is in ``sigma_x`` and
     ``sigma_y`` too, the gain of the current is in none); ``cycles`` full cycles have passed since the last pair.
-    False, and nothing changed, for a pair that is not finite, not moved or has no sigma.
+    False, and nothing changed, for what is no pair: not known, not moved, more than twice the cell, without a sigma.
     """
-    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(sigma_fixed) and math.isfinite(cycles)):
+    moved = LEAST_X <= abs(x) <= 2.0 and abs(y) <= 2.0 * MOST and 0.0 <= cycles <= 1e6
+    if not (moved and 1e-9 <= sigma_x <= 1e3 and 1e-9 <= sigma_y <= 1e3 and 0.0 <= sigma_fixed <= 1.0):
         return False
-    if not (0.0 < sigma_x < math.inf and 0.0 < sigma_y < math.inf and x != 0.0):
-        return False
-    fade(s, p, max(cycles, 0.0))
+    fade(s, p, cycles)
     variance = sigma_y * sigma_y + s.soh * s.soh * sigma_x * sigma_x
     surprise = y - s.soh * x
     known = variance + s.sigma * s.sigma * x * x
@@ -106,7 +109,9 @@ def add(
     s.weight += x * x * by_both
     s.fixed += abs(x) * sigma_fixed * by_both
     s.pairs += 1
-    solve(s, p)
+    solve(s)
+    s.off += x * (y - s.soh * x) * by_both
+    judge(s, p)
     return True
 
 
@@ -119,21 +124,28 @@ def fade(s: CapacityState, p: CapacityParams, cycles: float) -> None:
         s.sums[i] *= keep
     s.age = keep * (s.age + cycles * s.weight)
     s.fixed *= keep
+    s.off *= keep
+    s.prior *= keep
     s.weight *= keep
 
 
 @kernel
-def solve(s: CapacityState, p: CapacityParams) -> None:
-    """The least of J, by Newton's steps kept inside a bracket, and its sigma."""
+def solve(s: CapacityState) -> None:
+    """The least of J + prior (q - 1)^2, by Newton's steps kept in a bracket; ``sigma`` is the one of its curvature.
+
+    Here q is k times the state of health; value is half of the derivative times (1 + q^2)^3.
+    """
     k = math.sqrt(s.sums[XX_Y] / s.sums[XX_X])
     c1, c2, c3 = s.sums[XX_X], s.sums[XY_Y] / k, s.sums[YY_Y]
     c5, c6 = k * s.sums[XY_X], k * k * s.sums[YY_X]
     third, second, first = c1 - c6, 3.0 * (c2 - c5), c1 - 2.0 * c3 + c6  # of the quartic; c4 = c1 in this scale
     low, high, q = LEAST * k, MOST * k, s.soh * k
-    slope = 0.0
+    prior, slope = s.prior / (k * k), 0.0
     for _ in range(60):
-        value = (((c5 * q + third) * q + second) * q + first) * q - c2
+        far, square = q - k, 1.0 + q * q
+        value = (((c5 * q + third) * q + second) * q + first) * q - c2 + prior * far * square**3
         slope = ((4.0 * c5 * q + 3.0 * third) * q + 2.0 * second) * q + first
+        slope += prior * (square + 6.0 * q * far) * square**2
         low, high = (q, high) if value < 0.0 else (low, q)
         next_q = q - value / slope if slope > 0.0 else low
         if not low < next_q < high:
@@ -143,14 +155,23 @@ def solve(s: CapacityState, p: CapacityParams) -> None:
         if moved <= 1e-14 * k:
             break
     s.soh = q / k
-    random = (1.0 + q * q) ** 3 / (slope * k * k) if slope > 0.0 else p.prior_sigma * p.prior_sigma
+    s.sigma = math.sqrt((1.0 + q * q) ** 3 / slope) / k if slope > 0.0 else MOST
+
+
+@kernel
+def judge(s: CapacityState, p: CapacityParams) -> None:
+    """Add to the sigma what does not average out: gain, what comes back in every pair, and being behind.
+
+    A capacity that falls leaves the mean of what is remembered behind: by what a cycle may cost, and by as much as
+    the pairs remembered were off on one side.
+    """
     gain = p.gain_sigma * s.soh
-    fixed = s.fixed / s.weight
+    fixed, off = s.fixed / s.weight, s.off / s.weight
     behind = p.fade_per_cycle * s.age / s.weight
-    s.sigma = math.sqrt(random + gain * gain + fixed * fixed + behind * behind)
+    s.sigma = math.sqrt(s.sigma * s.sigma + gain * gain + fixed * fixed + behind * behind + off * off)
 
 
-def track(pairs: NDArray[np.float64], prior_sigma: float = 0.10, **of_params: float) -> NDArray[np.float64]:
+def track(pairs: NDArray[np.float64], **of_params: float) -> NDArray[np.float64]:
     """State of health after each pair, offline: ``pairs`` (n, 6) as ``add`` takes them, result (n, 2): soh, sigma.
 
     ``of_params`` replaces fields of CapacityParams. Raises ValueError for another shape or another field.
@@ -160,7 +181,7 @@ def track(pairs: NDArray[np.float64], prior_sigma: float = 0.10, **of_params: fl
     fixed, states = zeros(CapacityParams), zeros(CapacityState)
     p, out = np.asarray(fixed)[0], np.empty((len(pairs), 2))
     fill(p)
-    for name, value in {"prior_sigma": prior_sigma, **of_params}.items():
+    for name, value in of_params.items():
         p[name] = value
     start(np.asarray(states)[0], p)
     _track(states, fixed, np.ascontiguousarray(pairs, np.float64), out)

@@ -66,6 +66,7 @@ class HealthState:
     resistance: resistance.ResistanceState
     rest_s: F64  # how long it has lasted
     rest_ocv_v: F64  # NaN: none yet
+    rest_degc: F64  # temperature then
     rest_spread_v2: F64  # variance of what is another at each rest
     anchored: I64  # 1 when this rest has given its anchor
     soc: F64  # of the last anchor, NaN: none
@@ -108,7 +109,7 @@ def start(s: Any, p: Any) -> None:
     """Nothing known but the nominal numbers."""
     capacity.start(s["capacity"], p["capacity"])
     resistance.start(s["resistance"], p["resistance"])
-    for name in ("rest_s", "rest_spread_v2", "soc_fixed", "soc_random2", "turned", "passed_c", "anchored"):
+    for name in ("rest_s", "rest_degc", "rest_spread_v2", "soc_fixed", "soc_random2", "turned", "passed_c", "anchored"):
         s[name] = 0
     for name in ("out_c", "stored_c", "lost_c", "since_s"):
         s[name] = 0.0
@@ -125,13 +126,14 @@ def step(s: HealthState, p: HealthParams, t: CellTables) -> None:
     """Take the tick in ``s.seen``; the outputs stand in ``s``, ``capacity_ah`` to ``resistance_growth_sigma``."""
     seen, r = s.seen, s.resistance
     dt_s = seen.dt_s if seen.dt_s > 0.0 else 0.0
-    count(s, p, t, dt_s)
-    if abs(seen.now_a) < p.rest_a:
-        rest(s, p, t, dt_s)
-    elif s.rest_s > 0.0:
+    resting = abs(seen.now_a) < p.rest_a
+    if not resting and s.rest_s > 0.0:
         if s.rest_ocv_v == s.rest_ocv_v:
             anchor(s, p, t)
         s.rest_s, s.rest_ocv_v, s.anchored = 0.0, math.nan, 0
+    count(s, p, t, dt_s)
+    if resting:
+        rest(s, p, t, dt_s)
     resistance.step(r, p.resistance, dt_s, seen.now_a, seen.residual_v, seen.ohmic_v, seen.r0_ohm, seen.corrected_v)
     s.resistance_growth, s.resistance_growth_sigma = r.growth, r.sigma
     s.resistance_ohm, s.resistance_sigma_ohm = r.growth * seen.r0_ohm, r.sigma * seen.r0_ohm
@@ -142,7 +144,7 @@ def count(s: HealthState, p: HealthParams, t: CellTables, dt_s: float) -> None:
     """Count the charge of a tick; one whose current is not known is counted as one that may have been lost."""
     charge_c = s.seen.flowed_a * dt_s
     s.since_s += dt_s
-    if charge_c != charge_c:
+    if not math.isfinite(charge_c):
         s.lost_c += p.lost_a * dt_s
         return
     s.passed_c += abs(charge_c)
@@ -192,8 +194,9 @@ def rest(s: HealthState, p: HealthParams, t: CellTables, dt_s: float) -> None:
         return
     row, share = place(seen.degc)
     ocv_v = ocv_of(t, row, share, seen.soc) + seen.residual_v
-    if not math.isfinite(ocv_v):
+    if not math.isfinite(ocv_v) or seen.degc != seen.degc:
         return
+    s.rest_degc = seen.degc
     first = s.rest_ocv_v != s.rest_ocv_v
     s.rest_ocv_v = ocv_v if first else s.rest_ocv_v + (ocv_v - s.rest_ocv_v) * dt_s / (dt_s + p.average_s)
     s.rest_spread_v2 = p.rest_sigma_v * p.rest_sigma_v + seen.polarisation_v * seen.polarisation_v
@@ -237,7 +240,7 @@ def anchor(s: HealthState, p: HealthParams, t: CellTables) -> None:
     """Read the SoC off the OCV of the rest; with the anchor before it makes a pair if enough charge has moved."""
     fixed_v2 = p.ocv_sigma_v * p.ocv_sigma_v
     sigma_v = math.sqrt(fixed_v2 + s.rest_spread_v2)
-    least, most = span(t, s.seen.degc, s.rest_ocv_v - sigma_v, s.rest_ocv_v + sigma_v)
+    least, most = span(t, s.rest_degc, s.rest_ocv_v - sigma_v, s.rest_ocv_v + sigma_v)
     sigma, soc = 0.5 * (most - least), 0.5 * (most + least)
     if not 0.0 < sigma <= WIDEST or abs(soc - 0.5) > 0.5 + sigma:
         return
