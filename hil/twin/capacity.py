@@ -59,11 +59,11 @@ def fill(p: Any) -> None:
     """Fill a CapacityParams record.
 
     Sources: a new cell is within a few per cent of its name, one at 80 % is worn out, so 10 % covers both at two
-    sigma; gain 0.5 % as in the SoC filter (IVT-S class); 20 % lost in 200 full cycles is a fast cell (NASA B0005
-    loses 0.18 % a cycle, Severson's LFP cells 0.02 to 0.1 %), so five cycles of memory are 0.5 % behind.
+    sigma; gain 0.5 % as in the SoC filter (IVT-S class); NASA's B0005 to B0007 lose 0.15 to 0.3 % a cycle, Severson's
+    LFP cells 0.01 to 0.1 %: with 0.2 %, five cycles of memory are 1 % behind.
     """
     p["prior_sigma"], p["gain_sigma"], p["gate"] = 0.10, 0.005, 4.0
-    p["memory_cycles"], p["fade_per_cycle"] = 5.0, 0.001
+    p["memory_cycles"], p["fade_per_cycle"] = 5.0, 0.002
 
 
 def start(s: Any, p: Any) -> None:
