@@ -48,7 +48,7 @@ class CapacityState:
     prior: F64  # weight left of the nominal capacity
     weight: F64  # it and the sum of w x^2, w = 1 / variance of y - q x
     fixed: F64  # sum of w |x| times the sigma that comes back in every pair
-    age: F64  # sum of w x^2 times the full cycles since
+    since_cycles: F64  # sum of w x^2 times the full cycles since
     off: F64  # sum of w x times what y - q x was when the pair had just been taken
     soh: F64  # capacity over nominal
     sigma: F64  # of soh
@@ -70,7 +70,7 @@ def start(s: Any, p: Any) -> None:
     """Forget all pairs: nominal capacity, known to ``prior_sigma``."""
     s["sums"][:] = 0.0
     s["prior"] = s["weight"] = 1.0 / p["prior_sigma"] ** 2
-    s["fixed"], s["age"], s["off"] = 0.0, 0.0, 0.0
+    s["fixed"], s["since_cycles"], s["off"] = 0.0, 0.0, 0.0
     s["soh"], s["sigma"], s["pairs"] = 1.0, p["prior_sigma"], 0
 
 
@@ -122,7 +122,7 @@ def fade(s: CapacityState, p: CapacityParams, cycles: float) -> None:
     keep = max(math.exp(-cycles / p.memory_cycles), min(least / s.weight, 1.0))
     for i in range(6):
         s.sums[i] *= keep
-    s.age = keep * (s.age + cycles * s.weight)
+    s.since_cycles = keep * (s.since_cycles + cycles * s.weight)
     s.fixed *= keep
     s.off *= keep
     s.prior *= keep
@@ -167,7 +167,7 @@ def judge(s: CapacityState, p: CapacityParams) -> None:
     """
     gain = p.gain_sigma * s.soh
     fixed, off = s.fixed / s.weight, s.off / s.weight
-    behind = p.fade_per_cycle * s.age / s.weight
+    behind = p.fade_per_cycle * s.since_cycles / s.weight
     s.sigma = math.sqrt(s.sigma * s.sigma + gain * gain + fixed * fixed + behind * behind + off * off)
 
 

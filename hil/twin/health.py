@@ -50,12 +50,14 @@ class HealthParams:
     settled_v: F64  # most polarisation left in an anchor
     average_s: F64  # over which the OCV of a rest is averaged
     ocv_sigma_v: F64  # of the OCV table: the same at every visit
+    soc_sigma: F64  # of its SoC, what full and empty are: the same at every visit
     rest_sigma_v: F64  # of a rest: relaxation and hysteresis not modelled, another at each
     zero_sigma_a: F64  # zero of the current
     count_sigma: F64  # of the charge between two anchors, share of nominal, whatever the current was
     efficiency_sigma: F64  # of the coulombic efficiency
     lost_a: F64  # current that may have flowed while it was not known
     move_least: F64  # least charge of a pair, share of nominal
+    sharper: F64  # times the sigma of another is a much sharper anchor
 
 
 class HealthState:
@@ -68,7 +70,8 @@ class HealthState:
     rest_ocv_v: F64  # NaN: none yet
     rest_degc: F64  # temperature then
     rest_spread_v2: F64  # variance of what is another at each rest
-    anchored: I64  # 1 when this rest has given its anchor
+    tried: I64  # 1 when this rest has been long enough
+    anchored: I64  # 1 when the last anchor is of this rest
     soc: F64  # of the last anchor, NaN: none
     soc_fixed: F64  # its sigma that comes back at every visit
     soc_random2: F64  # its variance that does not
@@ -92,24 +95,34 @@ def fill(p: Any, capacity_ah: float) -> None:
     """Fill a HealthParams record for a group of ``capacity_ah``.
 
     Sources: rest below C/50 for ten minutes and 3 mV, chosen: the slow pair of the fitted cells (200 to 2000 s) has
-    then to be as good as settled; 4 mV and 4 mV, together the 5 to 8 mV that fits leave at rest; zero 0.1 A at
-    100 Ah (IVT-S class); 0.1 % of efficiency is what is left of a measured one.
+    then to be as good as settled; 4 mV and 4 mV, together the 5 to 8 mV that fits leave at rest; 0.5 % of SoC, chosen,
+    for where a slow test ended; zero 0.1 A at 100 Ah (IVT-S class); 0.1 % of efficiency is what is left of a measured one.
     """
     capacity.fill(p["capacity"])
     resistance.fill(p["resistance"], capacity_ah)
     p["nominal_c"] = 3600.0 * capacity_ah
     p["rest_a"], p["rest_least_s"], p["rest_enough_s"] = capacity_ah / 50.0, 600.0, 3600.0
     p["settled_v"], p["average_s"] = 0.003, 60.0
-    p["ocv_sigma_v"], p["rest_sigma_v"] = 0.004, 0.004
+    p["ocv_sigma_v"], p["rest_sigma_v"], p["soc_sigma"] = 0.004, 0.004, 0.005
     p["zero_sigma_a"], p["count_sigma"], p["efficiency_sigma"] = 0.001 * capacity_ah, 5e-4, 1e-3
-    p["lost_a"], p["move_least"] = capacity_ah, 0.15
+    p["lost_a"], p["move_least"], p["sharper"] = capacity_ah, 0.15, 2.0
 
 
 def start(s: Any, p: Any) -> None:
     """Nothing known but the nominal numbers."""
     capacity.start(s["capacity"], p["capacity"])
     resistance.start(s["resistance"], p["resistance"])
-    for name in ("rest_s", "rest_degc", "rest_spread_v2", "soc_fixed", "soc_random2", "turned", "passed_c", "anchored"):
+    for name in (
+        "rest_s",
+        "rest_degc",
+        "rest_spread_v2",
+        "soc_fixed",
+        "soc_random2",
+        "turned",
+        "passed_c",
+        "tried",
+        "anchored",
+    ):
         s[name] = 0
     for name in ("out_c", "stored_c", "lost_c", "since_s"):
         s[name] = 0.0
@@ -128,9 +141,9 @@ def step(s: HealthState, p: HealthParams, t: CellTables) -> None:
     dt_s = seen.dt_s if seen.dt_s > 0.0 else 0.0
     resting = abs(seen.now_a) < p.rest_a
     if not resting and s.rest_s > 0.0:
-        if s.rest_ocv_v == s.rest_ocv_v:
+        if s.rest_ocv_v == s.rest_ocv_v and (s.tried == 0 or s.anchored != 0):
             anchor(s, p, t)
-        s.rest_s, s.rest_ocv_v, s.anchored = 0.0, math.nan, 0
+        s.rest_s, s.rest_ocv_v, s.tried, s.anchored = 0.0, math.nan, 0, 0
     count(s, p, t, dt_s)
     if resting:
         rest(s, p, t, dt_s)
@@ -185,7 +198,7 @@ def ocv_of(t: CellTables, row: int, share: float, soc: float) -> float:
 def rest(s: HealthState, p: HealthParams, t: CellTables, dt_s: float) -> None:
     """Go on with a rest: average its OCV once it has settled, and anchor when it has lasted long enough.
 
-    At its end ``step`` anchors again, so that the zero of the current is not counted for a night.
+    At its end ``step`` reads it again, so that the zero of the current is not counted for a night.
     """
     seen = s.seen
     s.rest_s += dt_s
@@ -200,9 +213,9 @@ def rest(s: HealthState, p: HealthParams, t: CellTables, dt_s: float) -> None:
     first = s.rest_ocv_v != s.rest_ocv_v
     s.rest_ocv_v = ocv_v if first else s.rest_ocv_v + (ocv_v - s.rest_ocv_v) * dt_s / (dt_s + p.average_s)
     s.rest_spread_v2 = p.rest_sigma_v * p.rest_sigma_v + seen.polarisation_v * seen.polarisation_v
-    if s.anchored == 0 and s.rest_s >= p.rest_enough_s:
+    if s.tried == 0 and s.rest_s >= p.rest_enough_s:
+        s.tried = 1
         anchor(s, p, t)
-        s.anchored = 1
 
 
 @kernel
@@ -236,24 +249,40 @@ def span(t: CellTables, degc: float, low_v: float, high_v: float) -> tuple[float
 
 
 @kernel
-def anchor(s: HealthState, p: HealthParams, t: CellTables) -> None:
-    """Read the SoC off the OCV of the rest; with the anchor before it makes a pair if enough charge has moved."""
+def soc_of_rest(s: HealthState, p: HealthParams, t: CellTables) -> tuple[float, float, float]:
+    """SoC by the OCV of the rest, its sigma that comes back at every visit, its variance that does not; NaN: none."""
     fixed_v2 = p.ocv_sigma_v * p.ocv_sigma_v
     sigma_v = math.sqrt(fixed_v2 + s.rest_spread_v2)
     least, most = span(t, s.rest_degc, s.rest_ocv_v - sigma_v, s.rest_ocv_v + sigma_v)
-    sigma, soc = 0.5 * (most - least), 0.5 * (most + least)
-    if not 0.0 < sigma <= WIDEST or abs(soc - 0.5) > 0.5 + sigma:
-        return
+    half, soc = 0.5 * (most - least), 0.5 * (most + least)
     share = fixed_v2 / (sigma_v * sigma_v)
-    fixed, random2 = sigma * math.sqrt(share), sigma * sigma * (1.0 - share)
-    moved = abs(s.out_c) >= p.move_least * p.nominal_c
-    if moved and s.soc == s.soc:
-        pair(s, p, soc, fixed, random2)
-    elif s.soc == s.soc:
+    fixed2, random2 = half * half * share + p.soc_sigma * p.soc_sigma, half * half * (1.0 - share)
+    if not 0.0 < half <= WIDEST or abs(soc - 0.5) > 0.5 + 2.0 * math.sqrt(fixed2 + random2):
+        soc = math.nan
+    return soc, math.sqrt(fixed2), random2
+
+
+@kernel
+def anchor(s: HealthState, p: HealthParams, t: CellTables) -> None:
+    """Read the SoC off the OCV of the rest; with the anchor before it makes a pair if enough charge has moved.
+
+    A much sharper anchor stays in its place: counting goes on from there until another sharp one comes, or until the
+    zero of the current has made it no better. With too little moved only a much sharper one takes its place.
+    """
+    soc, fixed, random2 = soc_of_rest(s, p, t)
+    if soc != soc:
+        return
+    if s.anchored == 0 and s.soc == s.soc:
         drift = (p.zero_sigma_a * s.since_s + s.lost_c) / p.nominal_c
-        if sigma * sigma > s.soc_fixed * s.soc_fixed + s.soc_random2 + drift * drift:
-            return  # the anchor before is the better one still
-        s.turned = s.turned if s.anchored != 0 else 0.0  # the end of the rest that the pair ended with
+        known = math.sqrt(s.soc_fixed * s.soc_fixed + s.soc_random2 + drift * drift)
+        sigma = math.sqrt(fixed * fixed + random2)
+        moved = abs(s.out_c) >= p.move_least * p.nominal_c
+        if moved:
+            pair(s, p, soc, fixed, random2)
+        if sigma > (known * p.sharper if moved else known / p.sharper):
+            return
+        s.turned = math.copysign(1.0, s.out_c) if moved else 0.0
+    s.anchored = 1
     s.soc, s.soc_fixed, s.soc_random2 = soc, fixed, random2
     s.out_c, s.stored_c, s.lost_c, s.since_s = 0.0, 0.0, 0.0, 0.0
 
@@ -265,8 +294,7 @@ def pair(s: HealthState, p: HealthParams, soc: float, fixed: float, random2: flo
     An anchor is in two pairs. When the charge has turned round there, its error pulls both the same way, and the
     variance of the two together is twice what it would be from two anchors: the later pair counts it three times.
     """
-    sign = 1.0 if s.out_c > 0.0 else -1.0
-    times = 3.0 if s.turned * sign < 0.0 else 1.0
+    times = 3.0 if s.turned * s.out_c < 0.0 else 1.0
     fixed2 = s.soc_fixed * s.soc_fixed + fixed * fixed
     zero = p.zero_sigma_a * s.since_s / p.nominal_c
     lost, stored = s.lost_c / p.nominal_c, p.efficiency_sigma * s.stored_c / p.nominal_c
@@ -280,7 +308,6 @@ def pair(s: HealthState, p: HealthParams, soc: float, fixed: float, random2: flo
         s.capacity_ah = c.soh * p.nominal_c / 3600.0
         s.capacity_sigma_ah = c.sigma * p.nominal_c / 3600.0
         s.passed_c = 0.0
-    s.turned = sign
 
 
 @kernel
