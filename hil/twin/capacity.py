@@ -127,7 +127,9 @@ def fade(s: CapacityState, p: CapacityParams, cycles: float) -> None:
 def solve(s: CapacityState, x: float, y: float, variance_x: float, variance_y: float) -> float:
     """Add a pair to J and find its least; returns 1 / D of the pair there.
 
-    The parabola is laid around the estimate that the pair leads to, so it is laid three times.
+    The parabola 1 / D (1 - steep u + bent u^2) is laid around the estimate that the pair leads to, so it is laid three
+    times. Where y's variance is the larger one its bend is that of an exponential, not of 1 / D: with the latter a pair
+    would have a second least far away; at 10 % from the middle the difference is 0.1 % of the weight.
     """
     e, one_over = y - x, 0.0
     c1, c2, c3, c4 = s.sums[0], s.sums[1], s.sums[2], s.sums[3]
@@ -135,7 +137,7 @@ def solve(s: CapacityState, x: float, y: float, variance_x: float, variance_y: f
         q = s.soh
         d, one_over = q - 1.0, 1.0 / (variance_y + q * q * variance_x)
         share = q * q * variance_x * one_over  # of the variance that is x's
-        steep, bent = 2.0 * share / q, (4.0 * share - 1.0) * share / (q * q)
+        steep, bent = 2.0 * share / q, max(4.0 * share - 1.0, 2.0 * share) * share / (q * q)
         t0 = one_over * (1.0 + steep * d + bent * d * d)
         t1, t2 = -one_over * (steep + 2.0 * bent * d), one_over * bent
         s.sums[0] = c1 + e * e * t1 - 2.0 * e * x * t0

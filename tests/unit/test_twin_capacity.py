@@ -40,18 +40,17 @@ def test_pairs_without_noise_give_their_slope(slope):
 
 
 def test_two_pairs_by_hand():
-    # x = (1, 1), y = (0.8, 1), both sigmas 0.01: total least squares of a line through the origin,
-    # tan(2 a) = 2 Sxy / (Sxx - Syy) = 3.6 / 0.36 = 10, so q = tan(atan(10) / 2)
-    soh, sigma = capacity.track(pairs_of([1.0, 1.0], [0.8, 1.0], 0.01, 0.01), **EXACT)[-1]
-    assert soh == pytest.approx(math.tan(math.atan2(3.6, 0.36) / 2.0), abs=1e-9)
-    # J = 1e4 (1.64 - 3.6 q + 2 q^2) / (1 + q^2); sigma^2 = 2 / J'', and the two pairs' misfit is none of the sigma but "off"
+    # x = (1, 1), y = (0.88, 0.92), both sigmas 0.01: total least squares of a line through the origin,
+    # tan(2 a) = 2 Sxy / (Sxx - Syy) = 3.6 / 0.3792, q = tan(a)
+    soh, sigma = capacity.track(pairs_of([1.0, 1.0], [0.88, 0.92], 0.01, 0.01), **EXACT)[-1]
+    assert soh == pytest.approx(math.tan(math.atan2(3.6, 0.3792) / 2.0), abs=1e-5)  # the first parabola is at 0.88
+    # J = 1e4 (1.6208 - 3.6 q + 2 q^2) / (1 + q^2), sigma^2 = 2 / J''; and the mean of what is left of each pair
     h = 1e-4
-    j = [1e4 * (1.64 - 3.6 * q + 2.0 * q * q) / (1.0 + q * q) for q in (soh - h, soh, soh + h)]
+    j = [1e4 * (1.6208 - 3.6 * q + 2.0 * q * q) / (1.0 + q * q) for q in (soh - h, soh, soh + h)]
     curved = 2.0 / ((j[0] - 2.0 * j[1] + j[2]) / h**2)
-    first = capacity.track(pairs_of([1.0], [0.8], 0.01, 0.01), **EXACT)[-1, 0]
-    w = [1.0 / (1e-4 * (1.0 + q * q)) for q in (1.0, first)]  # by the state of health before the pair
-    off = (w[0] * (0.8 - first) + w[1] * (1.0 - soh)) / sum(w)
-    assert sigma == pytest.approx(math.sqrt(curved + off**2), rel=1e-5)
+    w = [1.0 / (1.0 + q * q) for q in (0.88, soh)]
+    off = w[1] * (0.92 - soh) / sum(w)  # nothing was left of the first one
+    assert sigma == pytest.approx(math.sqrt(curved + off**2), rel=0.01)
 
 
 def test_before_the_first_pair_the_capacity_is_nominal_with_the_prior_sigma():
@@ -186,3 +185,16 @@ def test_shapes_and_fields_are_checked():
         capacity.track(np.ones(6))
     with pytest.raises(ValueError):
         capacity.track(np.ones((1, 6)), no_such_field=1.0)
+
+
+def test_sharp_and_blunt_pairs_each_weigh_by_their_own_sigmas():
+    """What a perpendicular common to all pairs cannot: many blunt ones beside one that is sharp."""
+    rng = np.random.default_rng(8)
+    blunt_x = 0.2 + 0.06 * rng.normal(size=12)
+    x, y = np.append(blunt_x, 0.95), np.append(np.full(12, 0.2), 0.9 * 0.95)
+    sigma_x, sigma_y = np.append(np.full(12, 0.06), 0.007), np.append(np.full(12, 0.001), 0.012)
+    soh = capacity.track(pairs_of(x, y, sigma_x, sigma_y), **{**EXACT, "prior_sigma": 0.1})[-1, 0]
+    grid = np.linspace(0.85, 0.99, 14_001)
+    exact = grid[np.argmin([cost(q, x, y, sigma_x, sigma_y) + (q - 1.0) ** 2 / 0.01 for q in grid])]
+    assert soh == pytest.approx(exact, abs=0.001)
+    assert soh == pytest.approx(0.9, abs=0.015)

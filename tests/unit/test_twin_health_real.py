@@ -18,7 +18,7 @@ from hil.kernel import zeros
 from hil.twin import capacity, health, offline, tables
 
 NOMINAL_AH = 2.0
-ROOT = Path(__file__).parents[2]
+A123 = Path(__file__).parents[2] / "scenarios" / "packs" / "a123_26650.cell.yaml"
 
 
 def full_cycles(charge_ah, cycles=1.0):
@@ -104,27 +104,44 @@ def test_nasa_cells_by_partial_cycles(shared_data, name):
     assert found[:, 3].max() < 0.035
 
 
-def a123(folder, tag):
-    """(time s, current A, voltage V) of a repeated UDDS, samples whose time stands still left out."""
-    (path,) = (folder / "cells" / "a123_lfp").glob(f"A123_DYN_*_{tag}_s1.csv.gz")
-    rows = np.loadtxt(
-        io.StringIO(gzip.decompress(path.read_bytes()).decode()), delimiter=",", skiprows=1, usecols=(0, 2, 3)
-    )
-    return rows[np.append(True, np.diff(rows[:, 0]) > 0.0)].T
+def a123(folder, tag, *scripts):
+    """(time s, current A, voltage V) of DYN scripts one after the other, samples whose time stands still left out."""
+    parts, begin_s = [], 0.0
+    for script in scripts:
+        (path,) = (folder / "cells" / "a123_lfp").glob(f"A123_DYN_*_{tag}_s{script}.csv.gz")
+        text = io.StringIO(gzip.decompress(path.read_bytes()).decode())
+        rows = np.loadtxt(text, delimiter=",", skiprows=1, usecols=(0, 2, 3))
+        rows[:, 0] += begin_s - rows[0, 0]
+        parts.append(rows[np.append(True, np.diff(rows[:, 0]) > 0.0)])
+        begin_s = parts[-1][-1, 0] + 1.0
+    return np.concatenate(parts).T
 
 
-@pytest.mark.shared_data
-@pytest.mark.parametrize(("tag", "degc"), [("N25", -25.0), ("N05", -5.0), ("P05", 5.0), ("P25", 25.0), ("P45", 45.0)])
-@pytest.mark.parametrize("aged", [1.0, 1.25])
-def test_r0_of_a_new_a123_cell_in_a_drive(shared_data, tag, degc, aged):
-    """Against the fitted tables it is new; against tables of a better cell it has aged."""
-    cell = load_cell(ROOT / "scenarios" / "packs" / "a123_26650.cell.yaml")
-    time_s, amps, volts = a123(shared_data, tag)
+def polarisation(cell, row, time_s, amps, soc):
+    """Voltage of the cell file's RC pairs, each sample's current held to the next."""
+    out = np.zeros(time_s.size)
+    for number in "123":
+        ohm, tau = getattr(cell, f"r{number}_ohm"), getattr(cell, f"tau{number}_s")
+        if ohm is None:
+            continue
+        ohms, taus = np.interp(soc, cell.soc_knots, ohm[row]), np.interp(soc, cell.soc_knots, tau[row])
+        keep, v = np.exp(-np.diff(time_s) / taus[:-1]), 0.0
+        for k in range(time_s.size - 1):
+            v = keep[k] * v + (1.0 - keep[k]) * ohms[k] * amps[k]
+            out[k + 1] += v
+    return out
+
+
+def followed(cell, degc, recording, aged=1.0):
+    """(SoC believed, outputs) of a recording that starts full; ``aged``: its R0 over the one it is held against."""
+    time_s, amps, volts = recording
     said = offline.predict(cell, time_s, amps, np.full(time_s.shape, degc), 1.0)
-    r0_ohm = np.interp(said.soc, cell.soc_knots, cell.r0_ohm[cell.temperatures_degc.index(degc)])
+    row = cell.temperatures_degc.index(degc)
+    r0_ohm = np.interp(said.soc, cell.soc_knots, cell.r0_ohm[row])
     ticks = np.zeros((time_s.size, health.SEEN))
     ticks[1:, 0], ticks[1:, 1], ticks[:, 2], ticks[:, 3] = np.diff(time_s), amps[:-1], amps, degc
-    ticks[:, 4], ticks[:, 5], ticks[:, 6] = said.soc, volts - said.voltage_v, 1.0
+    ticks[:, 4], ticks[:, 5] = said.soc, volts - said.voltage_v
+    ticks[:, 6] = polarisation(cell, row, time_s, amps, said.soc)
     ticks[:, 7], ticks[:, 8] = r0_ohm * amps, r0_ohm / aged
     made, fixed, states = zeros(tables.CellTables), zeros(health.HealthParams), zeros(health.HealthState)
     tables.fill(np.asarray(made)[0], cell, 1, 1.0, (0.0, 1.0))
@@ -132,10 +149,37 @@ def test_r0_of_a_new_a123_cell_in_a_drive(shared_data, tag, degc, aged):
     health.start(np.asarray(states)[0], np.asarray(fixed)[0])
     out = np.empty((time_s.size, health.OUT))
     health.follow(states, fixed, made, ticks, out)
-    growth, sigma = out[(said.soc > 0.1) & (said.soc < 0.95) & (time_s > time_s[0] + 1500.0), 6:8].T
+    return said.soc, out
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("tag", "degc"), [("N25", -25.0), ("N05", -5.0), ("P05", 5.0), ("P25", 25.0), ("P45", 45.0)])
+@pytest.mark.parametrize("aged", [1.0, 1.25])
+def test_r0_of_a_new_a123_cell_in_a_drive(shared_data, tag, degc, aged):
+    """Against the fitted tables it is new; against tables of a better cell it has aged."""
+    recording = a123(shared_data, tag, 1)
+    soc, out = followed(load_cell(A123), degc, recording, aged)
+    growth, sigma = out[(soc > 0.1) & (soc < 0.95) & (recording[0] > 1500.0), 6:8].T
     print(
         f"{tag} x {aged}: growth {growth.mean():.4f} {growth.min():.4f} to {growth.max():.4f}, sigma {sigma.mean():.4f}"
     )
     assert growth.mean() == pytest.approx(aged, rel=0.06)
     assert np.mean(np.abs(growth - aged) <= 3.0 * sigma) >= 0.95
     assert sigma.mean() < 0.05 * aged
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("soh", [1.0, 0.9, 0.8])
+def test_capacity_of_an_a123_cell_from_its_own_rests(shared_data, soh):
+    """A drive with rests, a slow end, a charge to full at 25 degC; the twin is told the capacity of a larger cell."""
+    cell = load_cell(A123)
+    told = cell.model_copy(update={"capacity_ah": cell.capacity_ah / soh})
+    recording = a123(shared_data, "P25", 1, 2, 3)
+    end = np.array([[recording[0, -1] + 1.0], [1.0], [recording[2, -1]]])  # the last rest ends
+    _, out = followed(told, 25.0, np.hstack([recording, end]))
+    drive, whole = out[np.searchsorted(recording[0], 36_000.0)], out[-1]
+    print(f"soh {soh}: after the drive {drive[2]:.3f} +- {drive[3]:.3f}, in the end {whole[2]:.3f} +- {whole[3]:.3f}")
+    assert drive[3] > 0.07  # rests on the plateau say little, and it knows
+    assert abs(drive[2] - soh) < 3.0 * drive[3]
+    assert whole[2] == pytest.approx(soh, abs=0.02)
+    assert 0.01 < whole[3] < 0.03
