@@ -13,8 +13,8 @@ charge moved since.
 The problem, fading memory and the sigma by J's curvature are those of G. Plett, Recursive approximate weighted total
 least squares estimation of battery cell total capacity, J. Power Sources 196 (2011) 2319. His approximation (each pair
 moved along a perpendicular common to all, six sums) is right where sx / sy is the same for all pairs. Rests on LFP's
-plateau and at its ends differ by a factor of 20, and there it gave blunt pairs 38 times their weight (measured on
-A123 cells); the parabola weighs each by its own sigmas.
+plateau and at its ends differ by a factor of ten, and there it gave blunt pairs tens of times their weight (A123 cells,
+see the page below); the parabola weighs each by its own sigmas.
 
 J's curvature is not all of sigma: a gain error of the current, an error of the OCV table that comes back in every
 pair, and the loss of capacity since the remembered pairs do not average out. Each is added on its own;
