@@ -198,3 +198,10 @@ def test_sharp_and_blunt_pairs_each_weigh_by_their_own_sigmas():
     exact = grid[np.argmin([cost(q, x, y, sigma_x, sigma_y) + (q - 1.0) ** 2 / 0.01 for q in grid])]
     assert soh == pytest.approx(exact, abs=0.001)
     assert soh == pytest.approx(0.9, abs=0.015)
+
+
+def test_what_comes_back_in_every_pair_is_forgotten_with_its_pairs():
+    states, fixed, s, _ = one(**{**EXACT, "memory_cycles": 5.0})
+    capacity.add(states[0], fixed[0], 1.0, 1.0, 1e-7, 0.01, 0.01, 0.0)
+    capacity.add(states[0], fixed[0], 1.0, 1.0, 1e-7, 0.01, 0.0, 5.0)
+    assert s["fixed"] / s["weight"] == pytest.approx(0.01 * math.exp(-1.0) / (1.0 + math.exp(-1.0)), rel=1e-6)

@@ -276,3 +276,35 @@ def test_a_perfect_life_is_followed_closely():
 def test_the_same_ticks_give_the_same_bytes():
     aged = life(4, np.ones(4), np.ones(4), Sensors(noise_v=0.001), np.random.default_rng(13))
     assert Rig(SLOPED).follow(aged.ticks).tobytes() == Rig(SLOPED).follow(aged.ticks).tobytes()
+
+
+def test_a_cycle_is_twice_the_nominal_charge_either_way():
+    rig = Rig(LINE)
+    rig.follow([*rest(0.9), *drive(3.0), *rest(0.3), *drive(-3.0), *rest(0.9), *drive(1.0)])
+    c = rig.s["capacity"]
+    kept = math.exp(-0.3 / 5.0)  # 3 Ah of 10 Ah, before each of the two pairs
+    assert c["since_cycles"] == pytest.approx(
+        kept * (100.0 * 0.3 * kept + 0.3 * (pairs_before() + 100.0 * kept)), rel=0.01
+    )
+
+
+def pairs_before():
+    """Weight of the first of two pairs, made again on its own."""
+    again = Rig(LINE)
+    again.follow([*rest(0.9), *drive(3.0), *rest(0.3), *drive(-3.0)])
+    return float(again.s["capacity"]["weight"]) - 100.0 * math.exp(-0.3 / 5.0)
+
+
+@pytest.mark.parametrize("soc", [-0.01, 0.0, 0.005, 0.995, 1.0, 1.01])
+def test_full_and_empty_are_anchors_up_to_two_sigma_off_the_table(soc):
+    rig = Rig(LINE)
+    rig.follow([*rest(soc), *drive(1.0)])
+    assert rig.s["soc"] == pytest.approx(soc, abs=1e-6)
+
+
+def test_the_ocv_of_a_rest_is_averaged_and_follows():
+    rig = Rig(LINE)
+    rig.follow([*rest(0.5), *rest(0.5, seconds=10.0, residual_v=0.007)])
+    assert rig.s["rest_ocv_v"] == pytest.approx(3.5 + 0.007 * 10.0 / 70.0, abs=1e-9)
+    rig.follow([*rest(0.5, seconds=1200.0, residual_v=0.007), *drive(1.0)])
+    assert rig.s["soc"] == pytest.approx(0.507, abs=1e-6)
