@@ -50,7 +50,9 @@ def parse_document(text: str, path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("Parameterisation"), dict):
         expected = 'an object with "Header" and "Parameterisation"'
         raise InputError(Problem("no BPX file", str(path), expected=expected, found=type(document).__name__))
-    problems = [_placed(problem, keys, text, path) for keys, problem in _bad_functions(document["Parameterisation"], ())]
+    problems = [
+        _placed(problem, keys, text, path) for keys, problem in _bad_functions(document["Parameterisation"], ())
+    ]
     if problems:
         raise InputError(problems)
     return document

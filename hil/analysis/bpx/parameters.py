@@ -89,7 +89,9 @@ class _Reader:
             return math.nan
         good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > above
         if not good:
-            self.wrong(f"{section} > {key}", f"a number above {above:g}", "nothing" if value is None else repr(value)[:60])
+            self.wrong(
+                f"{section} > {key}", f"a number above {above:g}", "nothing" if value is None else repr(value)[:60]
+            )
             return math.nan
         return float(value)  # type: ignore[arg-type]  # told apart just above
 
@@ -145,7 +147,9 @@ def _electrode(reader: _Reader, name: str) -> Electrode | None:
         return None
     least = reader.number(name, "Minimum stoichiometry", above=-1e-12)
     most = reader.number(name, "Maximum stoichiometry")
-    active = reader.number(name, "Surface area per unit volume [m-1]") * reader.number(name, "Particle radius [m]") / 3.0
+    active = (
+        reader.number(name, "Surface area per unit volume [m-1]") * reader.number(name, "Particle radius [m]") / 3.0
+    )
     pairs = reader.number("Cell", "Number of electrode pairs connected in parallel to make a cell")
     area_m2 = reader.number("Cell", "Electrode area [m2]") * pairs
     thickness_m, most_mol = reader.number(name, "Thickness [m]"), reader.number(name, "Maximum concentration [mol.m-3]")
@@ -163,7 +167,11 @@ def _electrode(reader: _Reader, name: str) -> Electrode | None:
         return None
     empty, full = (least, most) if name == SIDES[0] else (most, least)
     return Electrode(
-        functions[0], functions[1], empty, full, electrode_capacity_ah(area_m2, thickness_m, active, most_mol, (least, most))
+        functions[0],
+        functions[1],
+        empty,
+        full,
+        electrode_capacity_ah(area_m2, thickness_m, active, most_mol, (least, most)),
     )
 
 
@@ -190,7 +198,9 @@ def _refuse(reader: _Reader, made: Parameters) -> None:
     for name, side in zip(SIDES, (made.negative, made.positive), strict=True):
         for key, function in (("OCP [V]", side.ocp_v), ("Entropic change coefficient [V.K-1]", side.entropy_v_per_k)):
             if not np.isfinite(function(side.stoichiometry(soc))).all():
-                reader.wrong(f"{name} > {key}", "a finite value at every stoichiometry in use", "infinite or not a number")
+                reader.wrong(
+                    f"{name} > {key}", "a finite value at every stoichiometry in use", "infinite or not a number"
+                )
     if not reader.problems:
         ocv_v = made.ocv_v(soc, made.reference_degc)
         if not (ocv_v > 0.0).all() or ocv_v[-1] <= ocv_v[0]:
@@ -233,7 +243,10 @@ def _noted(made: Parameters, reader: _Reader, no_reference: bool) -> Parameters:
     notes += [f"not in the file: {name}" for name in absent]
     if any(key.startswith("OCP (") for key, _ in _leaves(made.document)):
         notes.append("OCP branches of delithiation and lithiation are not imported: no hysteresis")
-    for keys, what in ((("Parameterisation", "User-defined"), "user-defined parameters"), (("Validation",), "validation data")):
+    for keys, what in (
+        (("Parameterisation", "User-defined"), "user-defined parameters"),
+        (("Validation",), "validation data"),
+    ):
         if reader.section(*keys):
             notes.append(f"{what} are not used")
     values = {name: getattr(made, name) for name in Parameters.__slots__}

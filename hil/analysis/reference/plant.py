@@ -4,7 +4,9 @@ For offline comparison only: a step takes about a millisecond. PyBaMM's current 
 """
 
 import copy
+import math
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ MODELS = ("SPM", "SPMe", "DFN")
 THERMAL = ("isothermal", "lumped")
 TOLERANCE = 1e-6
 VOLTAGE = "Voltage [V]"
+AT_ONCE = "non-positive at initial conditions"  # how PyBaMM says so
 TEMPERATURE = "Volume-averaged cell temperature [C]"
 _CURRENT, _AMBIENT, _INITIAL = "Current function [A]", "Ambient temperature [K]", "Initial temperature [K]"
 _NEGATIVE, _POSITIVE = (f"Initial concentration in {side} electrode [mol.m-3]" for side in ("negative", "positive"))
@@ -91,7 +94,9 @@ def parameter_set(name: str) -> ParameterSet:
             )
         except (KeyError, ValueError, TypeError, AttributeError, pybamm.SolverError) as error:
             expected = "a lithium-ion cell of two electrodes with one active material each"
-            raise InputError(Problem(f"parameters {name} cannot be used here", expected=expected, found=str(error)[:120])) from error
+            raise InputError(
+                Problem(f"parameters {name} cannot be used here", expected=expected, found=str(error)[:120])
+            ) from error
     return ParameterSet(f"PyBaMM {name}", values, low_n, high_n, high_p, low_p, capacity_ah)
 
 
@@ -103,7 +108,11 @@ def bpx_set(cell: Parameters) -> ParameterSet:
     pybamm = require_pybamm()
     parts = cell.document["Parameterisation"]
     absent = [name for name in ("Electrolyte", "Separator") if name not in parts]
-    absent += [f"{side} electrode > Porosity" for side in ("Negative", "Positive") if "Porosity" not in parts[f"{side} electrode"]]
+    absent += [
+        f"{side} electrode > Porosity"
+        for side in ("Negative", "Positive")
+        if "Porosity" not in parts[f"{side} electrode"]
+    ]
     if absent:
         message = f"a BPX file of model {cell.model} without {', '.join(absent)} gives an OCV, and nothing to simulate"
         raise InputError(Problem(message, str(cell.path), expected="the parameters of a DFN or SPMe"))
@@ -113,7 +122,11 @@ def bpx_set(cell: Parameters) -> ParameterSet:
     heat = {"External surface area [m2]": 1e-3, "Volume [m3]": 1e-5, "Density [kg.m-3]": 2000.0}
     heat["Specific heat capacity [J.K-1.kg-1]"] = 1000.0
     missing = tuple(name for name in heat if name not in section)
-    document["Parameterisation"]["Cell"] = {"Reference temperature [K]": cell.reference_degc + KELVIN, **heat, **section}
+    document["Parameterisation"]["Cell"] = {
+        "Reference temperature [K]": cell.reference_degc + KELVIN,
+        **heat,
+        **section,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is missing has been told as a note on the file
         try:
@@ -136,7 +149,8 @@ class ReferencePlant:
     """One cell of a PyBaMM model, stepped with its state kept.
 
     ``ended`` says which limit of the model ended it, empty while it runs; no step is possible after that until
-    ``reset``. ``cutoffs=False`` leaves the voltage limits out, for tests on the model alone.
+    ``reset``. ``began_v`` is the voltage at the start of the last step, with its current already flowing: what a sample
+    taken there shows. ``cutoffs=False`` leaves the voltage limits out, for tests on the model alone.
     """
 
     def __init__(
@@ -162,13 +176,20 @@ class ReferencePlant:
             raise InputError(Problem(f"{parameters.name}: a lumped thermal model needs {absent}", found="nothing"))
         self.parameters, self.model, self.thermal = parameters, model, thermal
         values = parameters.values.copy()
-        self._most = tuple(float(values[f"Maximum concentration in {s} electrode [mol.m-3]"]) for s in ("negative", "positive"))
+        self._most = tuple(
+            float(values[f"Maximum concentration in {s} electrode [mol.m-3]"]) for s in ("negative", "positive")
+        )
         values.update(dict.fromkeys((_CURRENT, _AMBIENT, _INITIAL, _NEGATIVE, _POSITIVE), "[input]"))
         values.update({} if cutoffs else dict(_NO_CUTOFFS))
         self._nothing = pybamm.EmptySolution
         solver = pybamm.IDAKLUSolver(rtol=TOLERANCE, atol=TOLERANCE, output_variables=[VOLTAGE, TEMPERATURE])
         built = getattr(pybamm.lithium_ion, model)({"thermal": thermal})
         self._simulation = pybamm.Simulation(built, parameter_values=values, solver=solver)
+        try:
+            self._simulation.build()
+        except KeyError as error:
+            message = f"{parameters.name} lacks a parameter of the {model} with the thermal option {thermal}"
+            raise InputError(Problem(message, found=str(error.args[0])[:160])) from error
         self._failures = (pybamm.SolverError, pybamm.ModelError)
         self.reset(soc, temperature_degc)
 
@@ -184,11 +205,13 @@ class ReferencePlant:
         kelvin = temperature_degc + KELVIN
         self._inputs = {_AMBIENT: kelvin, _INITIAL: kelvin, _NEGATIVE: x * self._most[0], _POSITIVE: y * self._most[1]}
         self._solution = self._nothing()
-        self.soc, self.time_s, self.ended = soc, 0.0, ""
+        self.soc, self.temperature_degc, self.time_s = soc, temperature_degc, 0.0
+        self.ended, self.began_v = "", math.nan
 
     def step(self, current_a: float, dt_s: float) -> Step:
         """Let a constant current (positive discharges) flow for ``dt_s``; the cell at the end, or where it ended.
 
+        Where the current alone passes a limit at once there is no step: the voltage is NaN, and ``began_v`` too.
         Raises InputError when it ended before, BenchError when the solver gives up.
         """
         if self.ended:
@@ -201,10 +224,21 @@ class ReferencePlant:
             try:
                 solution = self._simulation.step(dt_s, save=False, starting_solution=self._solution, inputs=inputs)
             except self._failures as error:
+                if AT_ONCE in str(error):
+                    self.ended, self.began_v = _events(str(error)), math.nan
+                    return Step(math.nan, self.temperature_degc, self.soc)
                 message = f"{self.parameters.name}, {self.model}: no solution at {self.time_s:g} s with {current_a:g} A"
                 raise BenchError(f"{message}: {str(error)[:200]}") from error
         before_s, self.time_s, self._solution = self.time_s, float(solution.t[-1]), solution
+        self.began_v = float(solution[VOLTAGE].data[0])
         if solution.termination != "final time":
             self.ended = str(solution.termination).removeprefix("event: ")
         self.soc -= current_a * (self.time_s - before_s) / 3600.0 / self.parameters.capacity_ah
-        return Step(float(solution[VOLTAGE].data[-1]), float(solution[TEMPERATURE].data[-1]), self.soc)
+        self.temperature_degc = float(solution[TEMPERATURE].data[-1])
+        return Step(float(solution[VOLTAGE].data[-1]), self.temperature_degc, self.soc)
+
+
+def _events(message: str) -> str:
+    """The names of the limits in PyBaMM's message, such as ``Maximum voltage [V]``."""
+    named = re.search(r"Events \[(.*?'?)\] are", message)
+    return named[1].replace("'", "") if named else "a limit of the model"
