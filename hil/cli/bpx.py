@@ -42,7 +42,7 @@ Exit codes: 0 read, and written where asked; 2 the file cannot be imported, with
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
 @FORCE
 @click.pass_context
-def bpx(ctx: click.Context, file: Path, out: Path | None, as_json: bool, force: bool, **options: Any) -> None:
+def bpx(ctx: click.Context, /, file: Path, out: Path | None, as_json: bool, force: bool, **options: Any) -> None:
     """Tell what is in a BPX file; with --out make a cell file of it.
 
     OCV, capacity and heat follow from the file; resistances and time constants from virtual tests on PyBaMM (about a

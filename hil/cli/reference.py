@@ -54,7 +54,7 @@ Exit codes: 0 done, also when the model reached a limit before the end, which is
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, nothing else.")
 @FORCE
 @click.pass_context
-def reference(ctx: click.Context, profile: Path, out: Path, as_json: bool, force: bool, **options: Any) -> None:
+def reference(ctx: click.Context, /, profile: Path, out: Path, as_json: bool, force: bool, **options: Any) -> None:
     """Step a physics model (PyBaMM) through a current profile, with the twin beside it.
 
     PROFILE is a table time,current (s, A, positive discharges), one number a line, or a record. Writes
@@ -139,7 +139,8 @@ def _about(told: dict[str, Any], options: dict[str, Any]) -> dict[str, dict[str,
 def _distance(found: dict[str, float], unit: str) -> str:
     shown = {"mv": "mV", "pct": "%", "k": "K"}[unit]
     largest, at = found[f"max_{unit}"], found["max_at_s"]
-    return f"{found[f'rms_{unit}']:.2f} {shown} rms, {largest:+.2f} {shown} at most (at {at:g} s), {found[f'mean_{unit}']:+.2f} mean"
+    rms, mean = found[f"rms_{unit}"], found[f"mean_{unit}"]
+    return f"{rms:.2f} {shown} rms, {largest:+.2f} {shown} at most (at {at:g} s), {mean:+.2f} {shown} mean"
 
 
 def _text(told: dict[str, Any], out: Path) -> str:

@@ -134,7 +134,9 @@ def fit(test: Test, knots: Floats) -> Circuit:
 
 def _tau(log_steps: Floats) -> Floats:
     """Three rising time constants from the logarithms of the first and of the ratios."""
-    return np.minimum(np.exp(np.cumsum(log_steps)), MOST_TAU_S * np.array([0.5, 0.75, 1.0]))
+    most: Floats = MOST_TAU_S * np.array([0.5, 0.75, 1.0])
+    rising: Floats = np.exp(np.cumsum(log_steps))
+    return np.minimum(rising, most)
 
 
 def _smoothing(knots: int, scale: float) -> Floats:

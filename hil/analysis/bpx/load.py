@@ -145,7 +145,7 @@ def _problems(errors: list[Any], document: Mapping[str, Any], text: str, path: P
 
 def _field(loc: tuple[Any, ...], document: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys of a field without the names that pydantic gives to the branches of a union."""
-    known = {name for name in _keys(document)}
+    known = set(_keys(document))
     last_is_new = bool(loc) and str(loc[-1]).endswith("]")
     return tuple(
         str(k) for n, k in enumerate(loc) if str(k) in known or (n == len(loc) - 1 and (last_is_new or " " in str(k)))

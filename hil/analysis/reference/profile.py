@@ -45,7 +45,7 @@ class Profile:
         charge_as = np.concatenate(([0.0], np.cumsum(self.current_a[:-1] * np.diff(self.time_s))))
         edges_s = np.arange(math.ceil(span_s / step_s - 1e-9) + 1) * step_s
         mean_a = np.diff(np.interp(edges_s, self.time_s, charge_as)) / step_s
-        return Profile(self.name, edges_s, np.append(mean_a, self.current_a[-1]))
+        return Profile(self.name, edges_s, np.concatenate((mean_a, self.current_a[-1:])))
 
 
 def load_profile(path: Path, *, scale: float = 1.0, period_s: float = 1.0, quantity: str = QUANTITY) -> Profile:
@@ -62,7 +62,7 @@ def load_profile(path: Path, *, scale: float = 1.0, period_s: float = 1.0, quant
         lines = _lines(path)
         separated = next((line for _, line in lines if "," in line or ";" in line), None)
         made = _table(lines, path) if separated is not None else _column(path, period_s)
-    return Profile(made.name, made.time_s - made.time_s[0], made.current_a * scale)
+    return Profile(made.name, made.time_s - made.time_s[0], np.asarray(made.current_a * scale))
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -79,7 +79,12 @@ def _column(path: Path, period_s: float) -> Profile:
     if not 0.0 < period_s < math.inf:
         raise InputError(Problem("period of a profile", expected="more than 0 s", found=f"{period_s:g} s"))
     current_a = read_profile(path)
-    return _checked(path, np.arange(len(current_a) + 1) * period_s, np.append(current_a, current_a[-1]), None)
+    return _checked(
+        path,
+        np.arange(len(current_a) + 1) * period_s,
+        np.concatenate((current_a, current_a[-1:])),
+        None,
+    )
 
 
 def _table(lines: Sequence[tuple[int, str]], path: Path) -> Profile:
