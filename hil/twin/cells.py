@@ -52,7 +52,7 @@ SOC_LEAST, SOC_MOST = -0.1, 1.1  # the OCV is read on straight lines a little be
 
 
 @kernel
-def _look(t: CellTables, x: Floats, w: Floats, count: int) -> None:
+def look(t: CellTables, x: Floats, w: Floats, count: int) -> None:
     """Coefficients of ``count`` cells from ``first`` on, at their temperature and SoC."""
     for i in range(count):
         y = min(max((x[DEGC, i] - COLDEST_DEGC) * (1.0 / STEP_K), 0.0), ROWS - 1.0)
@@ -147,7 +147,7 @@ def step(
     for first in range(0, n, BLOCK):
         count, block = min(BLOCK, n - first), first // BLOCK
         one = x[block]
-        _look(t, one, w, count)
+        look(t, one, w, count)
         _move(t, one, w, count, flowed_a)
         _turn(t, one, w, count)
         _read(t, one, w, count, now_a, sign)
@@ -161,7 +161,7 @@ def read(t: CellTables, x: Floats, w: Floats, n: int, now_a: float, sign: float)
     for first in range(0, n, BLOCK):
         count = min(BLOCK, n - first)
         one = x[first // BLOCK]
-        _look(t, one, w, count)
+        look(t, one, w, count)
         for i in range(count):
             w[MOVED, i] = 0.0
         _turn(t, one, w, count)

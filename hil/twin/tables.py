@@ -83,7 +83,7 @@ def _rows(degc: NDArray[np.float64], grid: NDArray[np.float64], arrhenius: bool)
     at, values = (1.0 / (degc + KELVIN), np.log(grid)) if arrhenius else (degc, grid)
     place = 1.0 / (wanted + KELVIN) if arrhenius else wanted
     share = ((place - at[low]) / (at[low + 1] - at[low])).reshape(-1, *(1,) * (grid.ndim - 1))
-    mixed = (1.0 - share) * values[low] + share * values[low + 1]
+    mixed: NDArray[np.float64] = (1.0 - share) * values[low] + share * values[low + 1]
     return np.exp(mixed) if arrhenius else mixed
 
 
