@@ -86,7 +86,7 @@ def _told(cell: "Parameters") -> dict[str, Any]:
     }
 
 
-def _written(cell: "Parameters", out: Path, options: dict[str, Any]) -> list[dict[str, float]]:
+def _written(cell: "Parameters", out: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
     from hil.analysis.bpx.cell_file import cell_text, comments
     from hil.analysis.bpx.convert import convert, heat_of, tests
     from hil.analysis.reference.plant import require_pybamm
@@ -114,6 +114,8 @@ def _written(cell: "Parameters", out: Path, options: dict[str, Any]) -> list[dic
             "fit_rms_mv": 1e3 * r.circuit.rms_v,
             "held_out_rms_mv": 1e3 * r.held.rms,
             "held_out_max_mv": 1e3 * r.held.largest,
+            "fitted_down_to_soc": max(r.circuit.least_soc, 0.0),
+            "left_out": not r.good,
         }
         for r in rows
     ]
@@ -138,6 +140,7 @@ def _print(told: dict[str, Any]) -> None:
         click.echo(
             f"  {r['temperature_degc']:5g} degC: {r['held_out_rms_mv']:.1f} mV rms on a drive cycle not fitted to "
             f"(largest {r['held_out_max_mv']:+.0f} mV), fit {r['fit_rms_mv']:.1f} mV"
+            + ("; left out of the file" if r["left_out"] else "")
         )
     if "out" in told:
         click.echo(f"written: {told['out']}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from hil import __version__
 from hil.analysis.bpx import ecm
-from hil.analysis.bpx.convert import HELD_PEAK_C, HELD_SOC, Heat, Row
+from hil.analysis.bpx.convert import HELD_PEAK_C, HELD_SOC, MOST_HELD_V, Heat, Row
 from hil.analysis.bpx.parameters import Parameters
 
 PER_LINE = 16
@@ -38,6 +38,7 @@ def comments(
     lines += [
         f"  {r.temperature_degc:6g} degC: {1e3 * r.held.rms:5.1f} mV rms, {1e3 * r.held.largest:+.1f} mV at most; "
         f"fit {1e3 * r.circuit.rms_v:.1f} mV; fitted down to {100 * max(r.circuit.least_soc, 0.0):.0f} % SoC"
+        + ("" if r.good else f"; LEFT OUT, more than {1e3 * MOST_HELD_V:g} mV")
         for r in rows
     ]
     if cell.notes:
@@ -56,8 +57,8 @@ def cell_text(opening: Iterable[str], fields: Mapping[str, Any], heat: Heat, row
             parts += _lines(key, value, "", notes.get(key, ""))
     parts += [
         "fit:",
-        f"  held_out_rmse_mv: {_errors({r.temperature_degc: 1e3 * r.held.rms for r in rows})}",
-        f"  rmse_mv: {_errors({r.temperature_degc: 1e3 * r.circuit.rms_v for r in rows})}",
+        f"  held_out_rmse_mv: {_errors({r.temperature_degc: 1e3 * r.held.rms for r in rows if r.good})}",
+        f"  rmse_mv: {_errors({r.temperature_degc: 1e3 * r.circuit.rms_v for r in rows if r.good})}",
         '  data: "virtual tests on a physics model, no measurement"',
     ]
     return "\n".join(parts) + "\n"

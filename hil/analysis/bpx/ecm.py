@@ -144,4 +144,4 @@ def _smoothing(knots: int, scale: float) -> Floats:
     bends = np.diff(np.eye(knots), n=2, axis=0) * SMOOTHING * scale
     slopes = np.diff(np.eye(knots), axis=0) * FLATNESS * scale
     one = np.concatenate([bends, slopes]) / math.sqrt(knots)
-    return np.kron(np.eye(4), one)
+    return np.asarray(np.kron(np.eye(4), one), np.float64)

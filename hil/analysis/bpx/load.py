@@ -115,6 +115,7 @@ def _validated(document: dict[str, Any], text: str, path: Path) -> tuple[dict[st
             raise InputError(Problem(f"refused by the package bpx: {error}", str(path))) from error
     current = model.model_dump(by_alias=True, exclude_none=True)
     notes = [" ".join(str(w.message).split()) for w in told if issubclass(w.category, UserWarning)]
+    notes = ["a file of BPX 0.x, converted by the package bpx" if "legacy" in note else note for note in notes]
     return _plain(current), tuple(dict.fromkeys(notes))
 
 

@@ -43,7 +43,7 @@ class Profile:
         if span_s / step_s > MOST_SAMPLES:
             raise _too_many(self.name)
         charge_as = np.concatenate(([0.0], np.cumsum(self.current_a[:-1] * np.diff(self.time_s))))
-        edges_s = np.arange(math.ceil(span_s / step_s - 1e-9) + 1) * step_s
+        edges_s = np.asarray(np.arange(math.ceil(span_s / step_s - 1e-9) + 1) * step_s, np.float64)
         mean_a = np.diff(np.interp(edges_s, self.time_s, charge_as)) / step_s
         return Profile(self.name, edges_s, np.concatenate((mean_a, self.current_a[-1:])))
 
@@ -79,12 +79,8 @@ def _column(path: Path, period_s: float) -> Profile:
     if not 0.0 < period_s < math.inf:
         raise InputError(Problem("period of a profile", expected="more than 0 s", found=f"{period_s:g} s"))
     current_a = read_profile(path)
-    return _checked(
-        path,
-        np.arange(len(current_a) + 1) * period_s,
-        np.concatenate((current_a, current_a[-1:])),
-        None,
-    )
+    time_s = np.asarray(np.arange(len(current_a) + 1) * period_s, np.float64)
+    return _checked(path, time_s, np.concatenate((current_a, current_a[-1:])), None)
 
 
 def _table(lines: Sequence[tuple[int, str]], path: Path) -> Profile:
