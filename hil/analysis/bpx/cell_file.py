@@ -8,6 +8,7 @@ from hil import __version__
 from hil.analysis.bpx import ecm
 from hil.analysis.bpx.convert import HELD_PEAK_C, HELD_SOC, MOST_HELD_V, Heat, Row
 from hil.analysis.bpx.parameters import Parameters
+from hil.errors import printable
 
 PER_LINE = 16
 DIGITS = 6
@@ -43,7 +44,7 @@ def comments(
     ]
     if cell.notes:
         lines += ["", "Of the import:", *(f"  {note}" for note in cell.notes)]
-    return [" ".join(("#", line)).rstrip() if line.strip() else "#" for line in lines]
+    return [f"# {printable(line)}".rstrip() for line in lines]
 
 
 def cell_text(opening: Iterable[str], fields: Mapping[str, Any], heat: Heat, rows: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ from hil.analysis.bpx.parameters import Parameters
 from hil.analysis.reference.compare import Distance, Trace, distance, run, twin_beside
 from hil.analysis.reference.plant import ReferencePlant, bpx_set
 from hil.analysis.reference.profile import Profile, load_profile
-from hil.errors import InputError, Problem
+from hil.errors import InputError, Problem, printable
 from hil.files.cell import MOST_TEMPERATURES, CellModel
 from hil.files.shipped import shipped
 
@@ -139,7 +139,10 @@ def convert(
     for k, degc in enumerate(temperatures_degc):
         circuits.append(_circuit(cell, plant, degc, rate, _part(progress, 0.5 * k / shares, 0.5 / shares)))
     fields = _fields(cell, heat, temperatures_degc, circuits)
-    model_of = CellModel.model_validate(fields)
+    try:
+        model_of = CellModel.model_validate(fields)
+    except ValueError as error:
+        raise InputError(Problem(f"no cell file can be made of these parameters: {error}", str(cell.path))) from error
     rows = []
     for k, (degc, circuit) in enumerate(zip(temperatures_degc, circuits, strict=True)):
         held = _held(model_of, plant, degc, _part(progress, 0.5 + 0.5 * k / shares, 0.5 / shares))
@@ -199,7 +202,7 @@ def _fields(
     rows, knots = len(temperatures_degc), len(KNOTS)
     fields: dict[str, Any] = {
         "cell": cell.title,
-        "source": f"BPX file {cell.path.name}" + (f"; {cell.references}" if cell.references else ""),
+        "source": f"BPX file {printable(cell.path.name)}" + (f"; {cell.references}" if cell.references else ""),
         "licence": cell.licence or "not stated in the BPX file",
         "capacity_ah": cell.capacity_ah,
         "mass_kg": heat.mass_kg,

@@ -11,6 +11,7 @@ from hil.analysis.bpx.functions import function_of
 from hil.analysis.bpx.parameters import Parameters, parameters_of
 from hil.errors import InputError, Problem
 
+DEEPEST = 16  # levels of objects and lists; BPX needs half of them
 LARGEST = 32 << 20  # bytes
 INSTALL = "pip install 'cellbench[reference]'"
 
@@ -50,12 +51,25 @@ def parse_document(text: str, path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("Parameterisation"), dict):
         expected = 'an object with "Header" and "Parameterisation"'
         raise InputError(Problem("no BPX file", str(path), expected=expected, found=type(document).__name__))
+    if _deeper(document, DEEPEST):
+        raise InputError(Problem("no BPX file", str(path), expected=f"at most {DEEPEST} levels", found="more"))
     problems = [
         _placed(problem, keys, text, path) for keys, problem in _bad_functions(document["Parameterisation"], ())
     ]
     if problems:
         raise InputError(problems)
     return document
+
+
+def _deeper(document: Any, levels: int) -> bool:
+    """Whether a document has more than so many levels."""
+    at: list[Any] = [document]
+    for _ in range(levels):
+        nested = [v.values() if isinstance(v, dict) else v for v in at]
+        at = [inner for group in nested for inner in group if isinstance(inner, dict | list)]
+        if not at:
+            return False
+    return True
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hil.analysis.bpx.functions import Floats, function_of
 from hil.analysis.bpx.ocv import KELVIN, Electrode, electrode_capacity_ah, open_circuit_v, slope_v_per_k
-from hil.errors import InputError, Problem
+from hil.errors import InputError, Problem, printable
 
 CAPACITIES_AGREE = 0.005  # electrodes that differ by more are told
 CAPACITIES_DIFFER = 0.05  # by more than this the limits cannot belong to one cell
@@ -87,18 +87,27 @@ class _Reader:
         value = self.section("Parameterisation", section).get(key)
         if value is None and not needed:
             return math.nan
-        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > above
-        if not good:
-            self.wrong(
-                f"{section} > {key}", f"a number above {above:g}", "nothing" if value is None else repr(value)[:60]
-            )
+        found = _float(value)
+        if not above < found < math.inf:
+            shown = "nothing" if value is None else repr(value)[:60]
+            self.wrong(f"{section} > {key}", f"a number above {max(above, 0.0):g}", shown)
             return math.nan
-        return float(value)  # type: ignore[arg-type]  # told apart just above
+        return found
 
     def text(self, *keys: str) -> str:
         """A text on one line, empty where there is none."""
         value = self.section(*keys[:-1]).get(keys[-1])
-        return " ".join(value.split()) if isinstance(value, str) else ""
+        return printable(" ".join(value.split())) if isinstance(value, str) else ""
+
+
+def _float(value: object) -> float:
+    """The number that ``value`` is, NaN for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def parameters_of(document: dict[str, Any], path: Path, notes: tuple[str, ...] = ()) -> Parameters:
@@ -183,12 +192,12 @@ def _thermal(reader: _Reader) -> Thermal:
     volume_m3, density_kg_per_m3 = known("Volume [m3]"), known("Density [kg.m-3]")
     heat_j_per_kg_k = known("Specific heat capacity [J.K-1.kg-1]")
     mass_kg = None if volume_m3 is None or density_kg_per_m3 is None else volume_m3 * density_kg_per_m3
-    surroundings = reader.section("State", "Thermal environment").get("Heat transfer coefficient [W.m-2.K-1]")
+    surroundings = _float(reader.section("State", "Thermal environment").get("Heat transfer coefficient [W.m-2.K-1]"))
     return Thermal(
         mass_kg,
         None if mass_kg is None or heat_j_per_kg_k is None else mass_kg * heat_j_per_kg_k,
         known("External surface area [m2]"),
-        float(surroundings) if isinstance(surroundings, int | float) and surroundings > 0.0 else None,
+        surroundings if 0.0 < surroundings < math.inf else None,
     )
 
 
@@ -206,6 +215,13 @@ def _refuse(reader: _Reader, made: Parameters) -> None:
         if not (ocv_v > 0.0).all() or ocv_v[-1] <= ocv_v[0]:
             found = f"{ocv_v[0]:.3f} V empty, {ocv_v[-1]:.3f} V full, at least {ocv_v.min():.3f} V"
             reader.wrong("OCV from the OCPs and stoichiometry limits", "above 0 V, higher at 100 % than at 0 %", found)
+    for name, side in zip(SIDES, (made.negative, made.positive), strict=True):
+        if not 1e-9 < side.capacity_ah < 1e9:
+            reader.wrong(
+                f"{name}: capacity between the stoichiometry limits", "1e-9 to 1e9 Ah", f"{side.capacity_ah:g} Ah"
+            )
+    if reader.problems:
+        raise InputError(reader.problems)
     ratio = made.positive.capacity_ah / made.negative.capacity_ah - 1.0
     if abs(ratio) > CAPACITIES_DIFFER:
         found = f"{made.negative.capacity_ah:.4g} Ah negative, {made.positive.capacity_ah:.4g} Ah positive"

@@ -117,7 +117,12 @@ def _recorded(path: Path, quantity: str) -> Profile:
     """A column of a record; what is unknown holds the value before it, and what is unknown at first is left out."""
     from hil.analysis.show import signals
 
-    (signal,) = signals(read(path), [quantity])
+    found = signals(read(path), [quantity])
+    if len(found) != 1:
+        raise InputError(
+            Problem(f"{quantity} has {len(found)} elements", str(path), expected=f"one, such as {quantity}[0]")
+        )
+    signal = found[0]
     times, values = np.asarray(signal.times, np.float64), np.asarray(signal.values, np.float64)
     known = np.isfinite(values)
     if signal.unit != "A":
