@@ -88,13 +88,13 @@ def _told(cell: "Parameters") -> dict[str, Any]:
 
 def _written(cell: "Parameters", out: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
     from hil.analysis.bpx.cell_file import cell_text, comments
-    from hil.analysis.bpx.convert import convert, heat_of, tests
+    from hil.analysis.bpx.convert import chosen_temperatures, convert, heat_of
     from hil.analysis.reference.plant import require_pybamm
 
     units = (("mass", "kg"), ("heat_capacity", "J/K"), ("heat_transfer", "W/K"))
     heat = heat_of(cell, *(_quantity(options, name, unit) for name, unit in units))
     with about("--temperature"):
-        degc = tests(cell, [parse_quantity(text, "degC") for text in options["degc"]] or None)
+        degc = chosen_temperatures(cell, [parse_quantity(text, "degC") for text in options["degc"]] or None)
     model = options["model"] or (cell.model if cell.model in ("SPMe", "DFN") else "DFN")
     version = str(require_pybamm().__version__)
     if not 0.05 <= options["rate"] <= 5.0:

@@ -102,7 +102,7 @@ def heat_of(
     return Heat(**values, sources=sources)
 
 
-def tests(cell: Parameters, temperatures_degc: Sequence[float] | None) -> tuple[float, ...]:
+def chosen_temperatures(cell: Parameters, temperatures_degc: Sequence[float] | None) -> tuple[float, ...]:
     """The temperatures of the virtual tests, rising; the reference alone when the file knows no other.
 
     Raises InputError for more than a cell file takes, or temperatures where no cell works.
@@ -138,7 +138,7 @@ def convert(
     circuits: list[ecm.Circuit] = []
     for k, degc in enumerate(temperatures_degc):
         circuits.append(_circuit(cell, plant, degc, rate, _part(progress, 0.5 * k / shares, 0.5 / shares)))
-    fields = _fields(cell, heat, temperatures_degc, circuits)
+    fields = fields_of(cell, heat, temperatures_degc, circuits)
     try:
         model_of = CellModel.model_validate(fields)
     except ValueError as error:
@@ -153,7 +153,7 @@ def convert(
         message = "the circuit does not follow the physics model on a drive cycle at any temperature"
         expected = f"at most {MOST_HELD_V:g} V rms"
         raise InputError(Problem(message, str(cell.path), expected=expected, found=told))
-    fields = _fields(cell, heat, [r.temperature_degc for r in kept], [r.circuit for r in kept])
+    fields = fields_of(cell, heat, [r.temperature_degc for r in kept], [r.circuit for r in kept])
     return fields, tuple(rows)
 
 
@@ -195,7 +195,7 @@ def _held(cell: CellModel, plant: ReferencePlant, degc: float, progress: Callabl
     return found
 
 
-def _fields(
+def fields_of(
     cell: Parameters, heat: Heat, temperatures_degc: Sequence[float], circuits: Sequence[ecm.Circuit]
 ) -> dict[str, Any]:
     """The fields of the cell file, in its order; plain lists of floats."""

@@ -102,8 +102,12 @@ def _bad_functions(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[st
 
 
 def _placed(problem: Problem, keys: tuple[str, ...], text: str, path: Path) -> Problem:
-    """The problem with file and line: the keys are looked for one after another."""
-    at = 0
+    """The problem with file and line: the keys are looked for one after another.
+
+    The package names a key below "Parameterisation" without it.
+    """
+    outside = bool(keys) and keys[0] in ("Header", "State", "Validation")
+    at = 0 if outside else max(0, text.find('"Parameterisation"'))
     for key in keys:
         found = text.find(json.dumps(key, ensure_ascii=False), at)
         at = found if found >= 0 else at
@@ -123,7 +127,7 @@ def _validated(document: dict[str, Any], text: str, path: Path) -> tuple[dict[st
             model = bpx.parse_bpx_obj(copy.deepcopy(document))  # the package changes what it is given
         except ValidationError as error:
             raise InputError(_problems(error.errors(include_url=False), document, text, path)) from error
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise InputError(Problem(f"refused by the package bpx: {error}", str(path))) from error
         except bpx.ExpressionParser.ParseException as error:
             raise InputError(Problem(f"refused by the package bpx: {error}", str(path))) from error
@@ -136,7 +140,9 @@ def _validated(document: dict[str, Any], text: str, path: Path) -> tuple[dict[st
 def require_bpx() -> Any:
     """The package ``bpx``. Raises InputError with the command that installs it when it is not there."""
     try:
-        import bpx
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the package itself imports
+            import bpx
     except ImportError as error:
         raise InputError(Problem(f"BPX needs the package bpx: {INSTALL}", found=str(error))) from error
     return bpx

@@ -59,7 +59,9 @@ def require_pybamm() -> Any:
     """
     os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
     try:
-        import pybamm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the package itself imports
+            import pybamm
     except ImportError as error:
         raise InputError(Problem(f"the reference mode needs PyBaMM: {INSTALL}", found=str(error))) from error
     return pybamm
