@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hil.analysis.bpx import ecm
 from hil.analysis.bpx.cell_file import cell_text, comments, number
-from hil.analysis.bpx.convert import SOC, Heat, Row, fields_of, chosen_temperatures, heat_of
+from hil.analysis.bpx.convert import SOC, Heat, Row, chosen_temperatures, fields_of, heat_of
 from hil.analysis.bpx.functions import expression, function_of
 from hil.analysis.bpx.load import parse_document
 from hil.analysis.bpx.ocv import Electrode, electrode_capacity_ah, open_circuit_v, slope_v_per_k
