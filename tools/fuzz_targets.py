@@ -17,6 +17,7 @@ from hil import assemble
 from hil.analysis.bpx.load import load_bpx, parse_document
 from hil.analysis.bpx.parameters import parameters_of
 from hil.analysis.reference.profile import load_profile
+from hil.analysis.fit import manifest
 from hil.campaign import judge, replaying
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
@@ -90,6 +91,7 @@ def _shipped(folder: Path) -> None:
     """The shipped files, so that what a damaged one names is there."""
     for name in ("scenarios", "dbc"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+    shutil.copytree(ROOT / SMALL / "fit", folder / "fuzz", dirs_exist_ok=True)
 
 
 @lru_cache(maxsize=1)
@@ -214,6 +216,7 @@ def _yaml() -> list[Target]:
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
         target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
+        target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
         target("bpx", "x.json", _bpx, "scenarios/packs/*.bpx.json"),

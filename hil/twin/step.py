@@ -59,7 +59,14 @@ def params(model: PackModel, table: Table, dt_ns: int) -> Rows[TwinParams]:
     return made
 
 
-def from_cell(cell: Any, parallel: int, sensor_cells: tuple[int, ...], table: Table, dt_ns: int) -> Rows[TwinParams]:
+def from_cell(
+    cell: Any,
+    parallel: int,
+    sensor_cells: tuple[int, ...],
+    table: Table,
+    dt_ns: int,
+    sensors: estimator.Sensors | None = None,
+) -> Rows[TwinParams]:
     """The same from a cell alone (a CellModel or any object with its attributes) in still air; see ``params``."""
     if table.temps != len(sensor_cells):
         raise ValueError(f"the table has {table.temps} temperature sensors, the pack {len(sensor_cells)}")
@@ -73,7 +80,7 @@ def from_cell(cell: Any, parallel: int, sensor_cells: tuple[int, ...], table: Ta
     surface = cell.surface_heat_transfer_w_per_k * parallel
     tables.fill(p["pack"]["cell"], cell, parallel, dt_ns * 1e-9, (0.0, surface))
     p["pack"]["coolant_degc"] = math.nan
-    estimator.fill(p["filter"], cell.capacity_ah * parallel)
+    estimator.fill(p["filter"], cell.capacity_ah * parallel, sensors)
     return made
 
 
@@ -112,7 +119,7 @@ def step(s: TwinState, p: TwinParams, t_ns: int, row: Floats) -> None:
     if known and moved and residual_v == residual_v:
         learn(s, p, now_a, residual_v)
     row[p.col_twin_soc] = s.pack.soc
-    row[p.col_twin_soc_sigma] = math.sqrt(max(s.filter.cov[estimator.SOC, estimator.SOC], 0.0))
+    row[p.col_twin_soc_sigma] = estimator.sigma(s.filter, p.filter)
 
 
 @kernel

@@ -50,10 +50,9 @@ def tabulate(t: Any, dt_s: float) -> None:
     Raises ValueError for a step too long for the thermal chain, whose heat flows are those at the step's start.
     """
     fastest_hz = (2.0 * t["between_w_per_k"] + t["coolant_w_per_k"]) / t["heat_j_per_k"]
-    if not 0.0 < dt_s * fastest_hz < 0.5:
-        raise ValueError(
-            f"a step of {dt_s:g} s does not fit a thermal chain with a time constant of {1 / fastest_hz:g} s"
-        )
+    if not (dt_s > 0.0 and dt_s * fastest_hz < 0.5):
+        longest = 0.5 / fastest_hz if fastest_hz > 0.0 else np.inf
+        raise ValueError(f"a step of {dt_s:g} s: this thermal chain wants more than 0 s and less than {longest:.4g} s")
     t["dt_s"] = dt_s
     share = dt_s / t["tau_s"]
     t["at"][..., DECAY1 : DECAY3 + 1 : 2] = np.exp(-share)

@@ -49,8 +49,10 @@ def drive(
 def test_on_a_slope_a_wrong_start_is_found_out_and_sigma_covers_the_error(wrong: float) -> None:
     d, sim = Drive().start(0.5 + wrong), Simulation(0.5)
     got = drive(d, sim, 300)
-    assert abs(got[-1, 0]) < 0.15 * abs(wrong) + 0.004, "a tenth may be hysteresis or an offset: nothing tells them apart"
-    assert got[-1, 1] < 0.03
+    assert abs(got[-1, 0]) < 0.15 * abs(wrong) + 0.004, (
+        "a tenth may be hysteresis or an offset: nothing tells them apart"
+    )
+    assert got[-1, 1] < 0.035
     assert np.all(np.abs(got[:, 0]) <= 2.5 * got[:, 1])
 
 
@@ -130,7 +132,7 @@ def test_without_any_cell_voltage_the_twin_counts_and_sigma_never_shrinks() -> N
         sigmas.append(d.sigma())
     assert d.soc() == pytest.approx(0.5 - 20.0 * 99.0 / CAPACITY_C, abs=1e-12)
     assert all(b >= a for a, b in pairwise(sigmas))
-    assert sigmas[0] == pytest.approx(0.10)
+    assert sigmas[0] == pytest.approx(np.hypot(0.10, 0.005)), "the guess, and the OCV table along the SoC"
 
 
 def test_sigma_grows_by_what_may_have_flowed_while_the_current_was_unknown() -> None:
