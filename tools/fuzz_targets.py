@@ -16,8 +16,8 @@ from typing import Any
 from hil import assemble
 from hil.analysis.bpx.load import load_bpx, parse_document
 from hil.analysis.bpx.parameters import parameters_of
-from hil.analysis.reference.profile import load_profile
 from hil.analysis.fit import manifest
+from hil.analysis.reference.profile import load_profile
 from hil.campaign import judge, replaying
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
