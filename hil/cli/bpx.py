@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.bar import Bar
+from hil.cli.bar import Bar, busy
 from hil.cli.group import EXISTING, FORCE, main, refuse_existing
 from hil.errors import BenchError, ExitCode, about
 from hil.units import parse_quantity
@@ -96,7 +96,8 @@ def _written(cell: "Parameters", out: Path, options: dict[str, Any]) -> list[dic
     with about("--temperature"):
         degc = chosen_temperatures(cell, [parse_quantity(text, "degC") for text in options["degc"]] or None)
     model = options["model"] or (cell.model if cell.model in ("SPMe", "DFN") else "DFN")
-    version = str(require_pybamm().__version__)
+    with busy("loading PyBaMM"):
+        version = str(require_pybamm().__version__)
     if not 0.05 <= options["rate"] <= 5.0:
         raise click.BadParameter("0.05 to 5 is what a virtual test can do", param_hint="--rate")
     with Bar(f"virtual tests of {cell.path.name}, {model}") as progress:

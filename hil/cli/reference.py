@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.bar import Bar
+from hil.cli.bar import Bar, busy
 from hil.cli.group import EXISTING, FORCE, main, refuse_existing
 from hil.errors import ExitCode, InputError, Problem, about
 from hil.units import parse_quantity
@@ -70,12 +70,13 @@ def reference(ctx: click.Context, /, profile: Path, out: Path, as_json: bool, fo
     current = _profile(located(profile), options)
     cell = load_cell(located(options["cell"])) if options["cell"] is not None else None
     name = options["parameters"]
-    parameters = parameter_set(str(located(Path(name))) if name.endswith(".json") else name)
     with about("--soc"):
         soc = parse_quantity(options["soc"], "1")
     with about("--temperature"):
         degc = parse_quantity(options["temperature"], "degC")
-    plant = ReferencePlant(parameters, options["model"], soc, degc, thermal=options["thermal"])
+    with busy(f"building the {options['model']}"):
+        parameters = parameter_set(str(located(Path(name))) if name.endswith(".json") else name)
+        plant = ReferencePlant(parameters, options["model"], soc, degc, thermal=options["thermal"])
     with Bar(f"{options['model']} over {current.name}") as progress:
         trace = compare.run(plant, current, progress)
     twin = None if cell is None else compare.twin_beside(cell, trace, held=options["thermal"] == "isothermal")

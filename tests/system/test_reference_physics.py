@@ -230,6 +230,26 @@ def test_heat_is_refused_where_the_file_has_none_and_voltage_works_without(tmp_p
 
 
 @needed
+def test_a_file_of_a_single_particle_model_gives_an_ocv_and_no_cell_file(tmp_path: Path) -> None:
+    document = json.loads(BPX.read_text("utf-8"))
+    document["Header"]["Model"] = "SPM"
+    parts = document["Parameterisation"]
+    parts.pop("Electrolyte")
+    parts.pop("Separator")
+    for side in ("Negative electrode", "Positive electrode"):
+        for key in ("Porosity", "Transport efficiency", "Conductivity [S.m-1]"):
+            parts[side].pop(key)
+    path = tmp_path / "spm.json"
+    path.write_text(json.dumps(document), "utf-8")
+    told = json.loads(hil("bpx", path, "--json").output)
+    assert told["ocv_v"]["100"] == pytest.approx(4.2, abs=1e-4)
+    done = hil("bpx", path, "--out", tmp_path / "cell.yaml")
+    assert done.exit_code == 2
+    assert "without Electrolyte, Separator" in done.output
+    assert not (tmp_path / "cell.yaml").exists()
+
+
+@needed
 def test_a_file_of_bpx_0_is_read_and_says_so(tmp_path: Path) -> None:
     document = json.loads(BPX.read_text("utf-8"))
     document["Header"]["BPX"] = "0.4.0"

@@ -331,6 +331,13 @@ def test_a_test_that_ended_early_says_down_to_where_it_was_fitted_and_holds_the_
         ecm.fit(ecm.Test(*(getattr(whole, n)[:5] for n in ("time_s", "current_a", "voltage_v", "soc", "ocv_v"))), knots)
 
 
+def test_a_temperature_is_left_out_above_100_millivolt() -> None:
+    circuit = ecm.Circuit(np.linspace(0, 1, 21), np.full((4, 21), 0.01), np.array([2.0, 30.0, 300.0]), 0.004, 0.0)
+    assert Row(0.0, circuit, Distance(1, 0.1, 0.1, 0.0, 0.0)).good
+    assert not Row(0.0, circuit, Distance(1, 0.1001, 0.1, 0.0, 0.0)).good
+    assert not Row(0.0, circuit, Distance(1, math.nan, 0.1, 0.0, 0.0)).good
+
+
 # --- the file ----------------------------------------------------------------------------------------------------------
 
 
