@@ -61,7 +61,12 @@ def estimate(
 
 @kernel
 def _follow(
-    states: Rows[twin.TwinState], fixed: Rows[twin.TwinParams], row: Floats, measured: Floats, columns: Ints, out: Floats
+    states: Rows[twin.TwinState],
+    fixed: Rows[twin.TwinParams],
+    row: Floats,
+    measured: Floats,
+    columns: Ints,
+    out: Floats,
 ) -> None:
     """One row of the process image per sample."""
     s, p = states[0], fixed[0]
