@@ -6,6 +6,7 @@ of them. A parser may raise ``CellbenchError``; anything else is a bug.
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,7 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from hil import assemble
+from hil.analysis.bpx.load import load_bpx, parse_document
+from hil.analysis.bpx.parameters import parameters_of
 from hil.analysis.fit import manifest
+from hil.analysis.reference.profile import load_profile
 from hil.campaign import judge, replaying
 from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
@@ -143,6 +147,13 @@ def _broken(content: bytes, folder: Path) -> Any:
     return corrupt.parse_broken(text_of(content), _protections())
 
 
+def _bpx(path: Path) -> Any:
+    """The pure half in any case; the whole, where the package ``bpx`` is installed."""
+    with suppress(InputError):
+        parameters_of(parse_document(path.read_text("utf-8", "replace"), path), path)
+    return load_bpx(path)
+
+
 def _timing(key: str, text: str) -> Any:
     plain = {"speed": "1", "gap": None, "max_gap": None, "fit_bus": None, "fast": False, "burst": None}
     return replay_plan.timing_of({**plain, key: text})
@@ -210,6 +221,8 @@ def _yaml() -> list[Target]:
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
+        target("bpx", "x.json", _bpx, "scenarios/packs/*.bpx.json"),
+        target("current-profile", "x.csv", load_profile, "scenarios/cycles/udds.csv", f"{SMALL}small.profile.csv"),
     ]
 
 
