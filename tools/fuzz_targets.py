@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hil import assemble
+from hil.analysis.fit import manifest
 from hil.campaign import judge, replaying
 from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
@@ -25,7 +26,7 @@ from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
 from hil.codec.nouns import Database
 from hil.errors import CellbenchError, InputError
-from hil.files import limits, load_document, pack
+from hil.files import cell, limits, load_document, pack
 from hil.image import table
 from hil.logs.read import read_content, readers
 from hil.logs.recognise import recognise
@@ -87,6 +88,7 @@ def _shipped(folder: Path) -> None:
     """The shipped files, so that what a damaged one names is there."""
     for name in ("scenarios", "dbc"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+    shutil.copytree(ROOT / SMALL / "fit", folder / "fuzz", dirs_exist_ok=True)
 
 
 @lru_cache(maxsize=1)
@@ -202,16 +204,13 @@ def _yaml() -> list[Target]:
         target("scenario", "scenarios/fuzz.yaml", _scenario, "scenarios/*.yaml"),
         target("bench", "scenarios/benches/fuzz.yaml", _bench, "scenarios/benches/virtual.yaml"),
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
-        target("cell", "scenarios/packs/a123_26650.cell.yaml", _packed, "scenarios/packs/*.cell.yaml"),
+        target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
+        target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
     ]
-
-
-def _packed(path: Path) -> Any:
-    return pack.load_pack(path.with_name("a123_96s40p.yaml"))
 
 
 def _records() -> list[Target]:

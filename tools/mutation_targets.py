@@ -15,11 +15,20 @@ JUDGES = ("tests", "tests/unit")
 _ALL = (
     Target(
         "twin",
-        "the digital twin against an independent simulation and a filter in matrices",
+        "the twin's cells by the tests of their equations and laws",
         ROOT,
-        ("hil.twin.model", "hil.twin.estimator", "hil.twin.step"),
+        ("hil.twin.tables", "hil.twin.cells"),
         judges="twin_judges:JUDGES",
-        paths=JUDGES,
+        also=(
+            "hil.twin.pack",
+            "hil.twin.estimator",
+            "hil.twin.estimate",
+            "hil.twin.step",
+            "twin_rig",
+            "test_twin_model",
+            "test_twin_laws",
+        ),
+        paths=(*JUDGES, "tests/property"),
         least_pct=80.0,
     ),
     Target(

@@ -1,6 +1,6 @@
 """The command line: ``hil``."""
 
-from hil.cli import dbc, logs, replay, runs
+from hil.cli import dbc, fit, logs, replay, runs
 from hil.cli.group import main
 
-__all__ = ["dbc", "logs", "main", "replay", "runs"]
+__all__ = ["dbc", "fit", "logs", "main", "replay", "runs"]

@@ -1,17 +1,16 @@
-"""Cell and pack files: what the plant, the twin and the harness share is these numbers, never code.
+"""Pack files: what the plant, the twin and the harness share is these numbers, never code.
 
-A cell file is produced by a fit, so its arrays are bare numbers with the unit in the key. A pack file is written by
-people, so its quantities carry units as text.
+A pack file is written by people, so its quantities carry units as text; the cell file it names is made by a fit
+(hil/files/cell.py).
 """
 
-import math
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from hil.errors import InputError, Problem
+from hil.files.cell import CellModel
 from hil.files.quantities import (
     Capacitance,
     Duration,
@@ -23,118 +22,12 @@ from hil.files.quantities import (
 )
 from hil.files.validate import Strict, load_model, resolve
 
-MOST_TEMPERATURES = 8
-MOST_SOC_POINTS = 401
-MOST_KNOTS = 41
 MOST_CELLS = 192
 MOST_SENSORS = 64
 
-Vector = tuple[float, ...]
-Grid = tuple[Vector, ...]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Sigma = Annotated[float, Quantity("1", at_least=0.0, at_most=0.2)]
 PositiveResistance = Annotated[float, Quantity("ohm", above=0.0)]
 PositiveCapacitance = Annotated[float, Quantity("F", above=0.0)]
-
-
-def _uniform(values: Vector, what: str) -> Vector:
-    """``values`` when they rise in equal steps from 0 to 1; raises InputError otherwise."""
-    steps = [b - a for a, b in pairwise(values)]
-    even = bool(steps) and all(abs(step - 1.0 / len(steps)) < 1e-9 for step in steps)
-    if not even or abs(values[0]) > 1e-9:
-        raise InputError(Problem("", expected=f"{what} in equal steps from 0 to 1", found=f"{len(values)} values"))
-    return values
-
-
-class HysteresisModel(Strict):
-    """Hysteresis by its half width ``m_v``: the branch after a full reversal is 2 m (1 - exp(-gamma |dSoC|)).
-
-    ``m0_v`` is the part that turns round at once.
-    """
-
-    m_v: Grid
-    gamma: Vector
-    m0_v: Vector
-
-
-class CellModel(Strict):
-    """One cell: OCV by temperature and SoC, and the tables of R0 and two RC pairs at knots of SoC.
-
-    ``ocv_v`` is [temperature][soc]; ``r0_ohm`` ... ``tau2_s`` and ``hysteresis.m_v`` are [temperature][soc_knots];
-    ``docv_dt_v_per_k`` is [soc], for the reversible heat only.
-    """
-
-    cell: str
-    source: Any
-    licence: str
-    capacity_ah: Positive
-    mass_kg: Positive
-    heat_capacity_j_per_k: Positive
-    surface_heat_transfer_w_per_k: Positive
-    temperatures_degc: Annotated[Vector, Field(min_length=1, max_length=MOST_TEMPERATURES)]
-    soc: Annotated[Vector, Field(min_length=2, max_length=MOST_SOC_POINTS)]
-    ocv_v: Grid
-    docv_dt_v_per_k: Vector | None = None
-    soc_knots: Annotated[Vector, Field(min_length=2, max_length=MOST_KNOTS)]
-    r0_ohm: Grid
-    r1_ohm: Grid
-    tau1_s: Grid
-    r2_ohm: Grid
-    tau2_s: Grid
-    hysteresis: HysteresisModel
-    coulombic_efficiency: Vector
-    fit: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("soc")
-    @classmethod
-    def _soc_even(cls, values: Vector) -> Vector:
-        return _uniform(values, "SoC points")
-
-    @field_validator("soc_knots")
-    @classmethod
-    def _knots_even(cls, values: Vector) -> Vector:
-        return _uniform(values, "SoC knots")
-
-    @field_validator("temperatures_degc")
-    @classmethod
-    def _rising(cls, values: Vector) -> Vector:
-        if any(not b > a for a, b in pairwise(values)):
-            raise InputError(Problem("", expected="rising temperatures", found=str(list(values))))
-        return values
-
-    @model_validator(mode="after")
-    def _shapes(self) -> "CellModel":
-        rows, points, knots = len(self.temperatures_degc), len(self.soc), len(self.soc_knots)
-        problems = _grid_problems("ocv_v", self.ocv_v, rows, points, least=0.0)
-        for name in ("r0_ohm", "r1_ohm", "tau1_s", "r2_ohm", "tau2_s"):
-            problems += _grid_problems(name, getattr(self, name), rows, knots, least=1e-12)
-        problems += _grid_problems("hysteresis.m_v", self.hysteresis.m_v, rows, knots, least=0.0)
-        for name, vector in (
-            ("hysteresis.gamma", self.hysteresis.gamma),
-            ("hysteresis.m0_v", self.hysteresis.m0_v),
-            ("coulombic_efficiency", self.coulombic_efficiency),
-        ):
-            problems += _vector_problems(name, vector, rows, 0.0)
-        if self.docv_dt_v_per_k is not None:
-            problems += _vector_problems("docv_dt_v_per_k", self.docv_dt_v_per_k, points, -1.0)
-        if max(self.coulombic_efficiency, default=1.0) > 1.0:
-            problems.append(Problem("coulombic_efficiency", expected="at most 1", found="more"))
-        if problems:
-            raise InputError(problems)
-        return self
-
-
-def _vector_problems(name: str, values: Vector, length: int, least: float) -> list[Problem]:
-    if len(values) != length:
-        return [Problem(name, expected=f"{length} values", found=f"{len(values)}")]
-    wrong = [v for v in values if not (math.isfinite(v) and v >= least)]
-    return [Problem(name, expected=f"finite values of at least {least:g}", found=repr(wrong[0]))] if wrong else []
-
-
-def _grid_problems(name: str, grid: Grid, rows: int, columns: int, least: float) -> list[Problem]:
-    if len(grid) != rows:
-        return [Problem(name, expected=f"one row per temperature ({rows})", found=f"{len(grid)}")]
-    return [p for k, row in enumerate(grid) for p in _vector_problems(f"{name}[{k}]", row, columns, least)]
 
 
 class ScatterModel(Strict):

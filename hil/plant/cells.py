@@ -13,7 +13,8 @@ from typing import Annotated
 
 import numpy as np
 
-from hil.files.pack import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES, PackModel
+from hil.files.cell import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES
+from hil.files.pack import PackModel
 from hil.kernel import F64, I64, Floats, Ints, Ints32, kernel, normal, stream_seed
 from hil.tick import CELLS
 

@@ -5,29 +5,16 @@ charge by coulomb counting (full = end of the charge at 25 degC, empty = end of 
 blended so that polarisation, equal and opposite in the two, cancels.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from .data import Floats, Trace
+from hil.analysis.fit.data import Floats, OcvTable, Trace
 
 LOW_MARGIN = 0.03  # SoC above the discharge branch's end that is starvation, not equilibrium: not used for the mean
 HIGH_MARGIN = 0.10  # likewise below the charge branch's end, where the voltage limit was met by diffusion
 MIN_CURRENT_A = 0.01  # below this a sample counts as rest
-
-
-@dataclass(frozen=True)
-class OcvTable:
-    """OCV at one temperature on a uniform SoC grid; `width_v` is charge branch minus discharge branch (>= 0),
-    which holds the hysteresis and the polarisation at the test's current."""
-
-    soc: Floats
-    ocv_v: Floats
-    width_v: Floats
-    capacity_ah: float
-    efficiency: float
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ def efficiency_and_capacity(emptying: list[Trace], filling: list[Trace]) -> tupl
 
 def branch(trace: Trace, start_soc: float, capacity_ah: float, efficiency: float) -> Branch:
     """The slow part of a test as a branch, from `start_soc` at its first sample."""
-    moved = np.concatenate(([0.0], trace.current_a[1:] * np.diff(trace.time_s))) / 3600.0
+    moved = np.concatenate(([0.0], trace.current_a[:-1] * np.diff(trace.time_s))) / 3600.0
     moved[moved < 0.0] *= efficiency
     soc = start_soc - np.cumsum(moved) / capacity_ah
     busy = np.abs(trace.current_a) > MIN_CURRENT_A
@@ -114,7 +101,7 @@ def ocv_table(tests: tuple[Trace, Trace, Trace, Trace], soc: Floats) -> OcvTable
     return OcvTable(soc, ocv, width, capacity_ah, efficiency)
 
 
-def entropy_v_per_k(tables: dict[int, OcvTable], edge: float = 0.12) -> Floats:
+def entropy_v_per_k(tables: Mapping[float, OcvTable], edge: float = 0.12) -> Floats:
     """dOCV/dT over SoC, V/K: the slope of a line through the tables of `tables` (degC -> table).
 
     Inside `edge` from empty and full the OCV is too steep for the SoC error between tests: there the slope is held.
