@@ -15,21 +15,11 @@ JUDGES = ("tests", "tests/unit")
 _ALL = (
     Target(
         "twin",
-        "the twin's cells by the tests of their equations and laws",
+        "the digital twin against the cell's laws, an independent simulation and a filter in matrices",
         ROOT,
-        ("hil.twin.tables", "hil.twin.cells"),
+        ("hil.twin.tables", "hil.twin.cells", "hil.twin.pack", "hil.twin.estimator", "hil.twin.step"),
         judges="twin_judges:JUDGES",
-        also=(
-            "hil.twin.pack",
-            "hil.twin.estimator",
-            "hil.twin.estimate",
-            "hil.twin.step",
-            "twin_rig",
-            "test_twin_model",
-            "test_twin_laws",
-        ),
-        paths=(*JUDGES, "tests/property"),
-        least_pct=80.0,
+        paths=JUDGES,
     ),
     Target(
         "circuit",

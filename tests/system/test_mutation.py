@@ -6,7 +6,7 @@ from hil.campaign.mutate import report
 from hil.campaign.mutate.run import mutate, population_of
 from tools.mutation_targets import TARGETS
 
-SAMPLES = {"twin": 60, "circuit": 200, "thermal": 0, "safety": 0, "units": 6}
+SAMPLES = {"twin": 250, "circuit": 200, "thermal": 0, "safety": 0, "units": 6}
 """How many mutants a test judges, 0 for all; all of every target by ``python -m tools.mutate``."""
 
 
