@@ -85,7 +85,7 @@ def model(cell_changes: dict[str, Any] | None = None, **changes: Any) -> PackMod
     for key, value in changes.items():
         if isinstance(value, dict):
             for inner, new in value.items():
-                old = written[key].get(inner)
+                old = written.setdefault(key, {}).get(inner)
                 written[key][inner] = {**old, **new} if isinstance(old, dict) else new
         else:
             written[key] = value

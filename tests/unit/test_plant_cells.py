@@ -7,7 +7,7 @@ import pytest
 from plant_rig import PLAIN, Rig, model, ocv
 
 from hil.kernel import view
-from hil.plant import cells
+from hil.plant import cells, tables
 
 PLUS, MINUS = 0, 1
 
@@ -74,9 +74,12 @@ def test_the_drop_at_a_current_step_is_r0_in_the_same_row():
     assert before - rig.get("truth.cell_voltage") == pytest.approx(0.1, abs=1e-5)
 
 
-def test_r0_follows_the_temperature_between_the_tables():
+def test_r0_follows_arrhenius_law_between_the_tables_and_is_held_beyond_them():
+    # 20 mohm at 273.15 K, 10 mohm at 298.15 K: ln R is straight over 1/T, at 285.65 K 52.19 % of the way
+    share = (1 / 273.15 - 1 / 285.65) / (1 / 273.15 - 1 / 298.15)
+    assert share == pytest.approx(0.52188, abs=1e-5)
     rig = Rig(model(), degc=12.5)
-    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(0.015)
+    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(math.exp(math.log(0.02) + share * math.log(0.01 / 0.02)), rel=1e-12)
     assert float(Rig(model(), degc=-30.0).s.cells.r0_ohm[0]) == pytest.approx(0.02)
     assert float(Rig(model(), degc=80.0).s.cells.r0_ohm[0]) == pytest.approx(0.008)
 
@@ -94,7 +97,7 @@ def test_polarisation_follows_the_exponentials_of_both_rc_pairs():
 
 
 def test_the_hysteresis_branch_after_a_reversal_is_the_exponential_of_the_file():
-    rates, weights = cells.stop_stack()
+    rates, weights = tables.stop_stack()
     assert sum(weights) == pytest.approx(1.0)
     for x in np.linspace(0.0, 6.0, 61):
         level = sum(w * min(-1.0 + x * r, 1.0) for r, w in zip(rates, weights, strict=True))

@@ -40,7 +40,9 @@ def test_prepare_writes_every_plant_in_column_and_no_other():
     rig = Rig(model())
     rig.rows[:] = 7.25e77
     plant.prepare(rig.states[0], rig.fixed[0], rig.rows[0])
-    assert {int(c) for c in np.flatnonzero(rig.rows[0] == 0.0)} == columns_of(rig, "plant_in.")
+    cooled = columns_of(rig, "plant_in.coolant_share")
+    assert {int(c) for c in np.flatnonzero(rig.rows[0] == 0.0)} == columns_of(rig, "plant_in.") - cooled
+    assert rig.get("plant_in.coolant_share") == 1.0
     assert np.count_nonzero(rig.rows[0] != 7.25e77) == len(columns_of(rig, "plant_in."))
 
 
