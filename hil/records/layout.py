@@ -24,8 +24,8 @@ SCALARS = (
     "link_voltage_v",
     "coolant_temperature_degc",
     "supply_v",
-    "bus_load",
     "gas_pressure_pa",
+    "bus_load",
 )
 """Fields of ``Instruments`` that follow the cells and the temperatures in a row of readings, in this order."""
 SEEN = CELLS + TEMPS + len(SCALARS)
@@ -206,8 +206,8 @@ def take_instruments(b: Block, link: Link) -> None:
     take_readings(b, seen.cell_voltage_v, b.n_cells, 0, CELL_STEP)
     take_readings(b, seen.temperature_degc, b.n_temps, b.n_cells, TEMP_STEP)
     b.scalar[0], b.scalar[1], b.scalar[2] = seen.pack_current_a, seen.pack_voltage_v, seen.link_voltage_v
-    b.scalar[3], b.scalar[4], b.scalar[5] = seen.coolant_temperature_degc, seen.supply_v, seen.bus_load
-    b.scalar[6] = seen.gas_pressure_pa
+    b.scalar[3], b.scalar[4], b.scalar[5] = seen.coolant_temperature_degc, seen.supply_v, seen.gas_pressure_pa
+    b.scalar[6] = seen.bus_load
     take_readings(b, b.scalar, len(b.scalar), b.n_cells + b.n_temps, SCALAR_STEP)
 
 
