@@ -115,6 +115,8 @@ def test_a_pack_file_names_its_cell_file(tmp_path):
         ({"temperature_sensors": {"count": 1, "cells": [4]}}, {}, "expected groups below 4, found 4"),
         ({"series": 193}, {}, "192"),
         ({"parallel": 0}, {}, "parallel"),
+        ({"scatter": None}, {}, "scatter, or a cell file with spread"),
+        ({"abuse": "on.abuse.yaml"}, {}, "no such file"),
         ({}, {"r1_ohm": [[0.01] * 11] * 2}, r"r1_ohm: expected one row per temperature \(3\), found 2"),
         ({}, {"r0_ohm": [[0.01] * 10] * 3}, r"r0_ohm\[0\]: expected 11 values, found 10"),
         ({}, {"tau1_s": [[0.0] * 11] * 3}, "tau1_s"),
