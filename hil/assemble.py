@@ -318,7 +318,11 @@ def _sink(
         "dut": identity,
         "versions": {"cellbench": hil.__version__},
         "scenario": {"name": loaded.path.name},
-        "pack": {"scatter": loaded.pack.group_scatter.source, "runaway": loaded.pack.abuse_label},
+        "pack": {
+            "name": loaded.pack.pack,
+            "scatter": loaded.pack.group_scatter.source,
+            "runaway": loaded.pack.abuse_label,
+        },
         **recording.metadata,
     }
     policy = Policy(loaded.model.record.every)

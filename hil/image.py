@@ -80,7 +80,7 @@ QUANTITIES: tuple[Line, ...] = (
     # shown: what the bench put on the DUT's pins, stands from this row's time on. Writer: safety.
     Line("shown.cell_voltage", "V", "cell emulator output after the fault box", CELL),
     Line("shown.sense_open", "1", "sense wire cut by the fault insertion unit", WIRE, labels=LEVEL),
-    Line("shown.sense_resistance", "ohm", "added to a sense wire by the fault insertion unit", WIRE, record=False),
+    Line("shown.sense_resistance", "ohm", "most that the fault insertion unit adds to a sense wire"),
     Line("shown.temperature", "degC", "temperature the emulated thermistor stands for", SENSOR),
     Line("shown.thermistor", "ohm", "emulated thermistor resistance", SENSOR),
     Line("shown.pack_current", "A", "current in the shunt"),

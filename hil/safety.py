@@ -138,13 +138,15 @@ def limit(s: SafetyState, p: SafetyParams, t_ns: int, row: Floats, link: Link) -
         )
         row[p.col_shown_cell_voltage + i] = volt
         pins.cell_voltage_v[i] = volt
+    most_ohm = 0.0
     for i in range(p.n_cells + 1):
         cut = row[p.col_command_sense_open + i]
         row[p.col_shown_sense_open + i] = cut
         pins.sense_open[i] = 1 if cut != 0.0 else 0
-        added = row[p.col_command_sense_resistance + i]
-        row[p.col_shown_sense_resistance + i] = added
-        pins.sense_ohm[i] = added
+        added_ohm = row[p.col_command_sense_resistance + i]
+        pins.sense_ohm[i] = added_ohm
+        most_ohm = max(most_ohm, added_ohm)
+    row[p.col_shown_sense_resistance] = most_ohm
     show_temperatures(s, p, row, link)
     load = bounded(
         s, t_ns, row[p.col_command_load_current], p.pack_current_low_a, p.pack_current_high_a, PACK_CURRENT, 0

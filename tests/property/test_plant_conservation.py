@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from abuse_rig import CAPACITY_J_PER_K, ENCLOSURE, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from abuse_rig import CAPACITY_J_PER_K, ENCLOSURE, written
 from plant_rig import PLAIN, Rig, model
 
 from hil.kernel import view, zeros

@@ -79,7 +79,9 @@ def test_r0_follows_arrhenius_law_between_the_tables_and_is_held_beyond_them():
     share = (1 / 273.15 - 1 / 285.65) / (1 / 273.15 - 1 / 298.15)
     assert share == pytest.approx(0.52188, abs=1e-5)
     rig = Rig(model(), degc=12.5)
-    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(math.exp(math.log(0.02) + share * math.log(0.01 / 0.02)), rel=1e-12)
+    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(
+        math.exp(math.log(0.02) + share * math.log(0.01 / 0.02)), rel=1e-12
+    )
     assert float(Rig(model(), degc=-30.0).s.cells.r0_ohm[0]) == pytest.approx(0.02)
     assert float(Rig(model(), degc=80.0).s.cells.r0_ohm[0]) == pytest.approx(0.008)
 
@@ -268,7 +270,9 @@ def test_without_scatter_the_groups_have_the_measured_spread_of_cells_over_the_r
     assert np.std(rig.p.cells.capacity_c[:192]) / np.mean(rig.p.cells.capacity_c[:192]) == pytest.approx(0.005, rel=0.2)
     assert np.std(rig.p.cells.r_factor[:192]) == pytest.approx(0.015, rel=0.2)
     assert np.all(np.asarray(rig.p.cells.soc_offset[:192]) == 0.0)
-    assert model(parallel=16, cell_changes={"spread": spread}).group_scatter.source == "none"  # the pack file's goes first
+    assert (
+        model(parallel=16, cell_changes={"spread": spread}).group_scatter.source == "none"
+    )  # the pack file's goes first
 
 
 def test_pack_soc_is_the_lowest_groups():
