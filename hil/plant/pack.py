@@ -4,13 +4,13 @@
 over what this row asks for and writes ``truth.*`` at this instant, so that all of one row belongs together.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import numpy as np
 
 from hil.files.pack import PackModel
 from hil.image import Table, bind
-from hil.kernel import F64, I64, Floats, Ints, Ints32, Rows, kernel, view, zeros
+from hil.kernel import F64, I64, Floats, Ints, Ints32, Rows, kernel, plain, view, zeros
 from hil.plant import abuse, cells, circuit, contactors, isolation, tables, thermal
 from hil.tick import SWITCHES, Edges, Switch
 
@@ -218,20 +218,9 @@ def _write(s: PlantState, p: PlantParams, heat_w: float, row: Floats) -> None:
 
 
 @kernel
-def begin(s: PlantState, p: PlantParams, soc: float, temperature_degc: float) -> None:
-    """Put a zeroed state at rest, everything open and healthy."""
-    thermal.begin(s.thermal, p.thermal, temperature_degc)
-    abuse.begin(s.abuse, p.abuse)
-    cells.begin(s.cells, p.cells, soc, s.thermal.temperature_degc)
-    contactors.begin(s.contactors)
-    circuit.begin(s.circuit)
-    isolation.begin(s.isolation, p.isolation, s.cells.source_v)
-
-
-@kernel
-def begin_rows(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float, temperature_degc: float) -> None:
-    """``begin`` on arrays of one."""
-    begin(states[0], fixed[0], soc, temperature_degc)
+def begin_rows(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float) -> None:
+    """Put the groups at rest at the temperatures that stand in ``states``; arrays of one."""
+    cells.begin(states[0].cells, fixed[0].cells, soc, states[0].thermal.temperature_degc)
 
 
 def params(pack: PackModel, seed: int, table: Table) -> Rows[PlantParams]:
@@ -264,6 +253,12 @@ def start(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float, temper
 
     Takes arrays of one record; views into a larger record will do. Everything is open, healthy, the link discharged.
     """
-    own: Any = zeros(PlantState)
-    begin_rows(own, np.ascontiguousarray(np.asarray(fixed)), float(soc), float(temperature_degc))
+    own, given = zeros(PlantState), np.ascontiguousarray(np.asarray(fixed))
+    s, p = view(own), view(given)
+    plain(thermal.begin)(s.thermal, p.thermal, float(temperature_degc))  # once a run: not worth compiling
+    plain(abuse.begin)(s.abuse, p.abuse)
+    plain(contactors.begin)(s.contactors)
+    plain(circuit.begin)(s.circuit)
+    begin_rows(own, cast("Rows[PlantParams]", given), float(soc))
+    plain(isolation.begin)(s.isolation, p.isolation, s.cells.source_v)
     np.asarray(states)[...] = own
