@@ -286,6 +286,8 @@ def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Probl
 
 
 def _shape(kind: Kind) -> str:
+    if kind.noun in CHOICES:
+        return CHOICES[kind.noun][0]
     examples = {"cell": "cell[3]", "joint": "joint[3]", "wire": "wire[3]", "sensor": "sensor[3]"}
     return examples.get(kind.noun, "shown.pack_current")
 

@@ -199,3 +199,18 @@ def test_an_argument_within_its_range_is_taken() -> None:
     assert catalogue.refused(kind("coolant_loss"), {"share": 0.0}) is None
     assert catalogue.refused(kind("cell_short"), {"resistance": 1e-3}) is None
     assert catalogue.refused(kind("cell_heating"), {"power": 600.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("contactor_weld", "main_plus"),
+        ("isolation_leak", "plus"),
+        ("coolant_loss", "coolant"),
+        ("cell_heating", "cell[3]"),
+    ],
+)
+def test_a_target_of_no_shape_is_answered_with_one_of_the_kind(name: str, example: str) -> None:
+    problem = columns_of(kind(name), "", TABLE)
+    assert isinstance(problem, Problem)
+    assert problem.expected == example
