@@ -30,7 +30,7 @@ from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
 from hil.codec.nouns import Database
 from hil.errors import CellbenchError, InputError
-from hil.files import cell, limits, load_document, pack
+from hil.files import abuse, cell, limits, load_document, pack
 from hil.image import table
 from hil.logs.read import read_content, readers
 from hil.logs.recognise import recognise
@@ -216,6 +216,7 @@ def _yaml() -> list[Target]:
         target("bench", "scenarios/benches/fuzz.yaml", _bench, "scenarios/benches/virtual.yaml"),
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
         target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
+        target("abuse", "scenarios/packs/fuzz.abuse.yaml", abuse.load_abuse, "scenarios/packs/*.abuse.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
