@@ -100,9 +100,16 @@ def changes(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def chart(
-    signals: Iterable[Signal], marks: Iterable[Mark], focus: tuple[float, float] | None, points: int = 1500
+    signals: Iterable[Signal],
+    marks: Iterable[Mark],
+    focus: tuple[float, float] | None,
+    points: int = 1500,
+    across: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Data of one chart: a panel for each unit, one of its own for each signal with states."""
+    """Data of one chart: a panel for each unit, one of its own for each signal with states.
+
+    ``across`` is what runs across and its unit ("" for none) where that is not the time in s.
+    """
     panels: dict[Any, list[Signal]] = {}
     for signal in signals:
         panels.setdefault((signal.unit, signal.label if signal.labels else ""), []).append(signal)
@@ -110,6 +117,7 @@ def chart(
         "focus": list(focus) if focus else None,
         "marks": [{"t": _short(m.time_s, 9), "label": m.label, "kind": m.kind} for m in marks],
         "panels": [_panel(group, focus, points) for group in panels.values()],
+        **({"across": {"name": across[0], "unit": across[1]}} if across else {}),
     }
 
 

@@ -1,6 +1,6 @@
 """The command line: ``hil``."""
 
-from hil.cli import dbc, logs, replay, runs
+from hil.cli import advise, dbc, logs, replay, rul, runs
 from hil.cli.group import main
 
-__all__ = ["dbc", "logs", "main", "replay", "runs"]
+__all__ = ["advise", "dbc", "logs", "main", "replay", "rul", "runs"]

@@ -20,7 +20,17 @@ MOST_BYTES = 512 * 2**20
 MOST_ROWS = 1_000_000
 CYCLE_NAMES = ("cycle", "cycle_index", "cycle_number")
 CAPACITY_NAMES = ("capacity_ah", "capacity", "discharge_capacity_ah", "discharge_capacity")
-_BROKEN = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,9 @@ def _curves(path: Path, name: str, arrays: dict[str, Floats]) -> Curves:
         problems.append(Problem(f"{name}_Qend", str(path), expected="(cells, cycles 2, 3, 4 ...)", found=found))
     life = arrays.get(f"{name}_life")
     if life is not None and (life.shape != q.shape[:1] or not (np.isfinite(life) & (life > 0)).all()):
-        problems.append(Problem(f"{name}_life", str(path), expected="one number above 0 per cell", found=str(life.shape)))
+        problems.append(
+            Problem(f"{name}_life", str(path), expected="one number above 0 per cell", found=str(life.shape))
+        )
     if problems or end is None:
         raise InputError(problems)
     return Curves(name, cycles.astype(np.int64), voltage, q, end, life)
@@ -162,7 +174,9 @@ def _column(path: Path, names: list[str], wanted: tuple[str, ...]) -> int:
         if name in names:
             return names.index(name)
     found = ", ".join(names[:12]) or "nothing"
-    raise InputError(Problem(f"column {wanted[0]!r} is missing", str(path), 1, expected=" or ".join(wanted), found=found[:200]))
+    raise InputError(
+        Problem(f"column {wanted[0]!r} is missing", str(path), 1, expected=" or ".join(wanted), found=found[:200])
+    )
 
 
 def _take(

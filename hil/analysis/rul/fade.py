@@ -126,17 +126,27 @@ def forecast(history: History, limit_ah: float, level: float = 0.9) -> FadeForec
     first, seen = float(history.cycles[0]), float(history.cycles[-1] - history.cycles[0])
     ended = end_of_life(history, limit_ah)
     tails = (0.5, (1.0 - level) / 2.0, (1.0 + level) / 2.0)
-    ends = (ended,) * 3 if ended is not None else _ends(laws, limit_ah, tails)
-    if ended is None:
-        ends = tuple(first + seen * x for x in ends)
+    ends = [ended] * 3 if ended is not None else [first + seen * x for x in _ends(laws, limit_ah, tails)]
     known = [end - first for end in ends if math.isfinite(end)]
     shown = np.linspace(0.0, min(max([1.25 * seen, *known]), 4.0 * seen), 160)
     bands = [_capacity(laws, shown / seen, p) for p in tails]
     share = float(laws.weight[laws.power].sum())
     exponent = math.exp(float(laws.weight[laws.power] @ np.log(laws.shape[laws.power])) / share) if share else math.nan
     return FadeForecast(
-        limit_ah, level, float(history.cycles[-1]), ended, *ends, exponent, share, first + shown, *bands
-    )  # fmt: skip
+        limit_ah=limit_ah,
+        level=level,
+        now=float(history.cycles[-1]),
+        ended=ended,
+        end_median=ends[0],
+        end_low=ends[1],
+        end_high=ends[2],
+        exponent=exponent,
+        power_share=share,
+        cycles=first + shown,
+        trend_ah=bands[0],
+        low_ah=bands[1],
+        high_ah=bands[2],
+    )
 
 
 def _refuse(history: History, limit_ah: float, level: float) -> None:
@@ -258,4 +268,4 @@ def _capacity(laws: _Laws, x: Floats, p: float) -> Floats:
         middle = 0.5 * (low + high)
         under = laws.weight @ stdtr(laws.freedom, (middle - centre) / scale) < p
         low, high = np.where(under, middle, low), np.where(under, high, middle)
-    return np.maximum(0.5 * (low + high), 0.0)
+    return np.asarray(np.maximum(0.5 * (low + high), 0.0))

@@ -47,7 +47,9 @@ def delta_q(curves: Curves) -> Floats:
     missing = [cycle for cycle in (EARLY, LATE) if cycle not in curves.cycles]
     if missing:
         told = ", ".join(str(cycle) for cycle in curves.cycles[:30])
-        raise InputError([Problem(f"{curves.name}: cycle {cycle} is missing", found=f"cycles {told}") for cycle in missing])
+        raise InputError(
+            [Problem(f"{curves.name}: cycle {cycle} is missing", found=f"cycles {told}") for cycle in missing]
+        )
     at = {int(cycle): k for k, cycle in enumerate(curves.cycles)}
     return curves.capacity_ah[:, :, at[LATE]] - curves.capacity_ah[:, :, at[EARLY]]
 
@@ -65,7 +67,9 @@ def features(curves: Curves, nominal_ah: float) -> Features:
     flat = np.flatnonzero(variance <= LEAST**2)
     if len(flat):
         which = ", ".join(str(cell) for cell in flat[:8])
-        raise InputError(Problem(f"{curves.name}: cycles {EARLY} and {LATE} are the same curve", found=f"cells {which}"))
+        raise InputError(
+            Problem(f"{curves.name}: cycles {EARLY} and {LATE} are the same curve", found=f"cells {which}")
+        )
     skewness = (moved**3).mean(axis=1) / variance**1.5
     kurtosis = (moved**4).mean(axis=1) / variance**2
     logs = [np.log10(np.maximum(np.abs(v), LEAST)) for v in (variance, delta.min(axis=1), skewness, kurtosis)]
@@ -86,5 +90,7 @@ def _discharges(curves: Curves) -> tuple[Floats, int]:
     if not known[:, 0].all():
         cell = int(np.flatnonzero(~known[:, 0])[0])
         found = f"cell {cell}: {whole[cell, 0]:.4g} Ah, its median is {median[cell, 0]:.4g} Ah"
-        raise InputError(Problem(f"{curves.name}: discharge capacity of cycle 2", expected="one near the others", found=found))
+        raise InputError(
+            Problem(f"{curves.name}: discharge capacity of cycle 2", expected="one near the others", found=found)
+        )
     return np.where(known, whole, np.nan), int((~known).sum())

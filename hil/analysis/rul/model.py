@@ -1,7 +1,6 @@
 """A trained model of cycle life: its file, and what it says about cells."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +17,7 @@ from hil.files import Strict, load_model
 
 SHIPPED = Path(__file__).with_name("severson_lfp.json")
 DIGITS = 12
+ROUNDING = 1e-6
 LONGEST = 6.0
 """log10 of the longest life told; what an input far outside the training gives beyond is no life."""
 
@@ -95,7 +95,9 @@ class RulModel(Strict):
         if any(len(one.slope) != len(NAMES) for one in self.left_out):
             problems.append(Problem("left_out", expected=f"{len(NAMES)} slopes each"))
         if len(self.left_out) != self.trained_on.cells:
-            problems.append(Problem("left_out", expected=f"one per cell ({self.trained_on.cells})", found=f"{len(self.left_out)}"))
+            problems.append(
+                Problem("left_out", expected=f"one per cell ({self.trained_on.cells})", found=f"{len(self.left_out)}")
+            )
         if any(one.low > one.high for one in (*self.ranges, self.trained_on.life_cycles)):
             problems.append(Problem("ranges", expected="low at most high"))
         if problems:
@@ -131,7 +133,11 @@ class LifePrediction:
     @property
     def remaining(self) -> tuple[float, float, float]:
         """Cycles left: most likely, low, high."""
-        return max(0.0, self.life - self.cycle), max(0.0, self.life_low - self.cycle), max(0.0, self.life_high - self.cycle)
+        return (
+            max(0.0, self.life - self.cycle),
+            max(0.0, self.life_low - self.cycle),
+            max(0.0, self.life_high - self.cycle),
+        )
 
 
 def load_rul_model(path: Path | str) -> RulModel:
@@ -162,7 +168,9 @@ def _short(x: float) -> float:
     return float(f"{x:.{DIGITS}g}")
 
 
-def predict(model: RulModel, curves: Curves, level: float = 0.9, nominal_ah: float | None = None) -> list[LifePrediction]:
+def predict(
+    model: RulModel, curves: Curves, level: float = 0.9, nominal_ah: float | None = None
+) -> list[LifePrediction]:
     """What the model says of each cell; ``nominal_ah`` is that of these cells, default that of the cells trained on.
 
     Raises:
@@ -183,12 +191,12 @@ def predict(model: RulModel, curves: Curves, level: float = 0.9, nominal_ah: flo
 
 
 def _life(log_life: float) -> float:
-    return 10.0 ** min(max(float(log_life), 0.0), LONGEST)
+    return float(10.0 ** min(max(float(log_life), 0.0), LONGEST))
 
 
 def _outside(model: RulModel, x: Floats) -> tuple[Outside, ...]:
     return tuple(
         Outside(name, float(value), one.low, one.high)
         for name, value, one in zip(NAMES, x, model.ranges, strict=True)
-        if not (one.low <= value <= one.high or math.isclose(value, one.low) or math.isclose(value, one.high))
+        if abs(value - (one.low + one.high) / 2.0) > (one.high - one.low) * (0.5 + ROUNDING)
     )

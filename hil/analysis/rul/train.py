@@ -68,7 +68,9 @@ def train(
     if curves.life is None:
         raise InputError(Problem(f"{curves.name}: the lives are not known", expected=f"array {curves.name}_life"))
     if len(curves.life) < LEAST_CELLS:
-        raise InputError(Problem(f"{curves.name}: too few cells to train on", expected=f"{LEAST_CELLS}", found=f"{len(curves.life)}"))
+        raise InputError(
+            Problem(f"{curves.name}: too few cells to train on", expected=f"{LEAST_CELLS}", found=f"{len(curves.life)}")
+        )
     x, y = features(curves, nominal_ah).values, np.log10(curves.life)
     strength, _ = choose_strength(x, y)
     left_out = []
@@ -97,7 +99,7 @@ def train(
 
 
 def _range(values: Floats) -> RangeModel:
-    return RangeModel(low=float(f"{values.min():.9g}"), high=float(f"{values.max():.9g}"))
+    return RangeModel(low=float(f"{values.min():.12g}"), high=float(f"{values.max():.12g}"))
 
 
 def _left_out(x: Floats, y: Floats, cell: int) -> LeftOutModel:
