@@ -274,7 +274,7 @@ def _doubtful(c: Condition) -> list[Answer] | None:
                     False,
                     what,
                     SERVICE,
-                    f"{a.why}: not settled, whichever way one decides it may be wrong",
+                    f"{a.why}: not settled",
                 )
             )
     return answers

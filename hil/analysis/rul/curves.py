@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,16 +23,10 @@ MOST_ROWS = 1_000_000
 CYCLE_NAMES = ("cycle", "cycle_index", "cycle_number")
 CAPACITY_NAMES = ("capacity_ah", "capacity", "discharge_capacity_ah", "discharge_capacity")
 _BROKEN = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    zlib.error,
-    zipfile.BadZipFile,
-)
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
+    SyntaxError, UserWarning, struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What the standard library and numpy raise for damaged archives and headers."""
 
 
 @dataclass(frozen=True, slots=True)

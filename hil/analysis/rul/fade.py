@@ -128,7 +128,7 @@ def forecast(history: History, limit_ah: float, level: float = 0.9) -> FadeForec
     tails = (0.5, (1.0 - level) / 2.0, (1.0 + level) / 2.0)
     ends = [ended] * 3 if ended is not None else [first + seen * x for x in _ends(laws, limit_ah, tails)]
     known = [end - first for end in ends if math.isfinite(end)]
-    shown = np.linspace(0.0, min(max([1.25 * seen, *known]), 4.0 * seen), 160)
+    shown = np.linspace(0.0, min(max([1.25 * seen, *known]), 4.0 * seen), 120)
     bands = [_capacity(laws, shown / seen, p) for p in tails]
     share = float(laws.weight[laws.power].sum())
     exponent = math.exp(float(laws.weight[laws.power] @ np.log(laws.shape[laws.power])) / share) if share else math.nan
@@ -251,20 +251,23 @@ def _ends(laws: _Laws, limit_ah: float, tails: tuple[float, ...]) -> tuple[float
     share = np.maximum.accumulate(_below(laws, x, limit_ah))
     left = 1.0 - share[0]
     share = (share - share[0]) / left if left > 1e-12 else np.ones_like(share)
-    return tuple(math.inf if share[-1] < p else float(np.interp(p, *_rising(share, x))) for p in tails)
+    return tuple(_crossing(share, x, p) for p in tails)
 
 
-def _rising(share: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """Only where ``share`` rises, for the inverse to be one function."""
-    kept = np.concatenate([[True], np.diff(share) > 0])
-    return share[kept], x[kept]
+def _crossing(share: Floats, x: Floats, p: float) -> float:
+    """Where the rising ``share`` first meets ``p``, inf where it never does; it may stand still, or jump."""
+    if share[-1] < p:
+        return math.inf
+    at = max(1, int(np.searchsorted(share, p)))
+    below, step = share[at - 1], share[at] - share[at - 1]
+    return float(x[at - 1] + (x[at] - x[at - 1]) * ((p - below) / step if step > 0 else 0.0))
 
 
 def _capacity(laws: _Laws, x: Floats, p: float) -> Floats:
     """The capacity at ``x`` below which it lies with probability ``p``, by bisection on the mixture."""
     centre, scale = _moments(laws, x)
     low, high = (centre - 60.0 * scale).min(axis=0), (centre + 60.0 * scale).max(axis=0)
-    for _ in range(50):
+    for _ in range(32):
         middle = 0.5 * (low + high)
         under = laws.weight @ stdtr(laws.freedom, (middle - centre) / scale) < p
         low, high = np.where(under, middle, low), np.where(under, high, middle)

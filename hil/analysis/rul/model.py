@@ -17,7 +17,7 @@ from hil.files import Strict, load_model
 
 SHIPPED = Path(__file__).with_name("severson_lfp.json")
 DIGITS = 12
-ROUNDING = 1e-6
+ROUNDING = 1e-9
 LONGEST = 6.0
 """log10 of the longest life told; what an input far outside the training gives beyond is no life."""
 
@@ -195,8 +195,9 @@ def _life(log_life: float) -> float:
 
 
 def _outside(model: RulModel, x: Floats) -> tuple[Outside, ...]:
-    return tuple(
-        Outside(name, float(value), one.low, one.high)
-        for name, value, one in zip(NAMES, x, model.ranges, strict=True)
-        if abs(value - (one.low + one.high) / 2.0) > (one.high - one.low) * (0.5 + ROUNDING)
-    )
+    found = []
+    for name, value, one in zip(NAMES, x.tolist(), model.ranges, strict=True):
+        middle, half = (one.low + one.high) / 2.0, (one.high - one.low) / 2.0
+        if abs(value - middle) > half + ROUNDING * (half + abs(middle)):
+            found.append(Outside(name, value, one.low, one.high))
+    return tuple(found)

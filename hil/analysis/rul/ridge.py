@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 
 STRENGTHS = tuple(float(x) for x in 10.0 ** np.arange(-3.0, 0.01, 0.25))
 REPEATS, FOLDS, SEED = 20, 5, 1
+STEADY = 1e-9
+"""Below this share of its mean the spread of a feature is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,15 @@ class Linear:
         return np.asarray(self.intercept + ((x - self.mean) / self.scale) @ self.weight)
 
 
+def _standard(x: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each feature; 1 for one that does not change, so that it gets no weight."""
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    return mean, np.where(scale > STEADY * (1.0 + np.abs(mean)), scale, 1.0)
+
+
 def fit(x: Floats, y: Floats, strength: float) -> Linear:
     """Least squares plus ``strength`` times the number of cells times the squared weights; the intercept is free."""
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+    mean, scale = _standard(x)
     z = (x - mean) / scale
     normal = z.T @ z + strength * len(y) * np.eye(x.shape[1])
     return Linear(float(y.mean()), np.linalg.solve(normal, z.T @ (y - y.mean())), mean, scale)
@@ -46,7 +53,7 @@ def choose_strength(x: Floats, y: Floats) -> tuple[float, float]:
     that cannot be told apart the more cautious one is taken (Breiman et al., Classification and Regression Trees
     (1984), sec. 3.4.3).
     """
-    squared = np.array([_squared_errors(x, y, strength) for strength in STRENGTHS])
+    squared = _squared_errors(x, y)
     best = int(squared.mean(axis=1).argmin())
     taken = best
     for k in range(best, len(STRENGTHS)):
@@ -56,16 +63,26 @@ def choose_strength(x: Floats, y: Floats) -> tuple[float, float]:
     return STRENGTHS[taken], math.sqrt(squared[taken].mean())
 
 
-def _squared_errors(x: Floats, y: Floats, strength: float) -> Floats:
-    """Mean over the repeats of the squared error of each cell, predicted without its fold."""
-    total = np.zeros(len(y))
+def _squared_errors(x: Floats, y: Floats) -> Floats:
+    """Mean over the repeats of the squared error of each cell, predicted without its fold; (STRENGTHS, cells)."""
+    total = np.zeros((len(STRENGTHS), len(y)))
     for repeat in range(REPEATS):
         order = np.argsort(np.random.SeedSequence((SEED, repeat)).generate_state(len(y), np.uint64), kind="stable")
         for fold in range(FOLDS):
             out = order[fold::FOLDS]
             kept = np.setdiff1d(order, out)
-            total[out] += (10.0 ** fit(x[kept], y[kept], strength).at(x[out]) - 10.0 ** y[out]) ** 2
+            total[:, out] += (10.0 ** _by_strength(x[kept], y[kept], x[out]) - 10.0 ** y[out]) ** 2
     return total / REPEATS
+
+
+def _by_strength(x: Floats, y: Floats, at: Floats) -> Floats:
+    """What ``fit`` predicts at ``at`` with each strength, (STRENGTHS, cells): one decomposition serves them all."""
+    mean, scale = _standard(x)
+    z = (x - mean) / scale
+    values, vectors = np.linalg.eigh(z.T @ z)
+    along = vectors.T @ (z.T @ (y - y.mean()))
+    shrunk = along / (np.maximum(values, 0.0) + np.array(STRENGTHS)[:, None] * len(y))
+    return np.asarray(y.mean() + shrunk @ (((at - mean) / scale) @ vectors).T)
 
 
 def most_level(cells: int) -> float:
