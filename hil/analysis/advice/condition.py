@@ -217,21 +217,20 @@ def _taken(record: "Record", name: str, worst: bool) -> Floats | None:
     quantity = record.table.find(name)
     if quantity is None:
         return None
-    labels = [name] if quantity.count == 1 else [f"{name}[{i}]" for i in range(quantity.count)]
-    taken = np.full(len(labels), math.nan)
-    for i, label in enumerate(labels):
-        known = _known(record, label)
+    taken = np.full(quantity.count, math.nan)
+    for i in range(quantity.count):
+        values = _column(record, quantity.start + i)
+        known = values[np.isfinite(values)]
         if len(known):
             taken[i] = known.max() if worst else known[-1]
     return taken if np.isfinite(taken).any() else None
 
 
-def _known(record: "Record", label: str) -> Floats:
-    try:
-        values = record.column(label)[1]
-    except KeyError:
-        return np.empty(0)
-    return np.asarray(values[np.isfinite(values)])
+def _column(record: "Record", index: int) -> Floats:
+    """A column at the best rate recorded; nothing where the record does not keep it."""
+    if index in record.check_columns:
+        return np.asarray(record.checks[:, record.check_columns.index(index)])
+    return np.asarray(record.rows[:, index]) if index < record.table.recorded else np.empty(0)
 
 
 def known_fields(condition: Condition) -> dict[str, Any]:
