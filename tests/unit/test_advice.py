@@ -21,7 +21,16 @@ from hil.analysis.advice.rules import (
 from hil.errors import InputError
 
 # The normal distribution at half a sigma, one, two and three, from tables.
-PHI = {-2.0: 0.022750, -1.0: 0.158655, -0.5: 0.308538, 0.0: 0.5, 0.5: 0.691462, 1.0: 0.841345, 2.0: 0.977250, 3.0: 0.998650}
+PHI = {
+    -2.0: 0.022750,
+    -1.0: 0.158655,
+    -0.5: 0.308538,
+    0.0: 0.5,
+    0.5: 0.691462,
+    1.0: 0.841345,
+    2.0: 0.977250,
+    3.0: 0.998650,
+}
 GOLDEN = Path(__file__).parents[1] / "golden" / "rul"
 
 
@@ -250,3 +259,12 @@ def test_what_hil_rul_prints_goes_in_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"pack": "a", "remaining": {"median": 100.0, "low": 50.0, "high": null, "level": 0.9}}')
     assert load_condition(path).life == Life(100.0, 50.0, math.inf, 0.9)
+
+
+def test_the_condition_in_the_documents_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "advice.md"
+    path = tmp_path / "x.yaml"
+    path.write_text(page.read_text("utf-8").split("```yaml\n")[1].split("```")[0])
+    made = load_condition(path)
+    assert made.n == 4
+    assert {a.rule for a in advise(made)[0]} >= {"short", "capacity end", "weak group", "joint", "balance", "plan"}

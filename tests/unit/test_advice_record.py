@@ -58,7 +58,9 @@ def test_what_the_record_lacks_or_never_knew_is_unknown() -> None:
 
 
 def test_estimates_of_the_pack_stand_beside_those_of_groups() -> None:
-    made = condition_of(make_record({"twin.cell_soc": np.full((1, GROUPS), 0.5), "twin.soh_capacity": np.array([[0.7]])}))
+    made = condition_of(
+        make_record({"twin.cell_soc": np.full((1, GROUPS), 0.5), "twin.soh_capacity": np.array([[0.7]])})
+    )
     assert made.n == GROUPS
     assert [a.rule for a in advise(made)[0]] == ["capacity end"]
 

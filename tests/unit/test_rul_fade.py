@@ -10,7 +10,9 @@ from hil.errors import InputError
 from tests.rul_rig import exponential, fading
 
 LIMIT_AH = 1.6
-CASES = [(p, end, seen, seed) for p in (0.6, 1.0, 1.5) for end in (300.0, 700.0) for seen in (0.5, 0.75) for seed in (1, 2)]
+CASES = [
+    (p, end, seen, seed) for p in (0.6, 1.0, 1.5) for end in (300.0, 700.0) for seen in (0.5, 0.75) for seed in (1, 2)
+]
 
 
 def test_the_intervals_hold_the_end_of_cells_that_follow_a_law() -> None:
@@ -44,7 +46,7 @@ def test_a_straight_line_without_noise_is_continued() -> None:
 
 
 def test_a_fade_that_feeds_itself_ends_before_a_straight_line_would() -> None:
-    history = exponential(1.2, 600.0, 400.0)
+    history = exponential(2.0, 600.0, 400.0)
     made = forecast(history, LIMIT_AH)
     q, n = history.capacity_ah, history.cycles
     straight = n[-1] * (2.0 - LIMIT_AH) / (2.0 - q[-5:].mean())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hil.analysis.rul.curves import Curves
-from hil.analysis.rul.features import NAMES, delta_q, features
+from hil.analysis.rul.features import NAMES, features
 from hil.analysis.rul.model import SHIPPED, load_rul_model, predict, save_rul_model
 from hil.analysis.rul.ridge import STRENGTHS, _by_strength, choose_strength, fit, jackknife_plus, most_level
 from hil.analysis.rul.train import Origin, score, train
@@ -170,7 +170,9 @@ def test_the_shipped_model_says_where_it_comes_from() -> None:
         (("trained_on", "extra"), 1, "extra"),
     ],
 )
-def test_every_field_of_a_model_file_is_checked(tmp_path: Path, path: tuple[str, ...], value: object, told: str) -> None:
+def test_every_field_of_a_model_file_is_checked(
+    tmp_path: Path, path: tuple[str, ...], value: object, told: str
+) -> None:
     content = json.loads(SHIPPED.read_text())
     inner = content
     for key in path[:-1]:

@@ -29,7 +29,9 @@ def test_training_on_train_alone_gives_the_shipped_model(sets: dict[str, Curves]
     t = shipped.trained_on
     made = train(sets["train"], 1.1, Origin(t.cell, t.source, t.licence, t.end_of_life))
     assert made.strength == shipped.strength
-    assert [made.model.offset, *made.model.slope] == pytest.approx([shipped.model.offset, *shipped.model.slope], rel=1e-6)
+    assert [made.model.offset, *made.model.slope] == pytest.approx(
+        [shipped.model.offset, *shipped.model.slope], rel=1e-6
+    )
     assert [r.residual for r in made.left_out] == pytest.approx([r.residual for r in shipped.left_out], abs=1e-6)
     assert made.left_out_errors.rmse_cycles < 95.0
 
@@ -47,7 +49,9 @@ def test_the_lives_of_test1_are_met_within_97_cycles_and_the_intervals_hold_them
         assert other.likely_low <= other.covered <= other.likely_high
 
 
-def test_without_the_shortest_lived_cell_the_errors_are_smaller_and_that_cell_is_told_as_outside(sets: dict[str, Curves]) -> None:
+def test_without_the_shortest_lived_cell_the_errors_are_smaller_and_that_cell_is_told_as_outside(
+    sets: dict[str, Curves],
+) -> None:
     test1 = sets["test1"]
     assert test1.life is not None
     cells = predict(load_rul_model(SHIPPED), test1)

@@ -287,8 +287,8 @@ def _life(c: Condition) -> list[Answer] | None:
     order = max(0.0, last - LEAD_CYCLES)
     high = f"{c.life.high:.0f}" if math.isfinite(c.life.high) else "no end in sight"
     why = (
-        f"{c.life.median:.0f} cycles left, {100 * c.life.level:.0f} % interval {c.life.low:.0f} to {high}; with {100 * RISK:.0f} % risk "
-        f"{last:.0f}, less {LEAD_CYCLES:.0f} for delivery"
+        f"{c.life.median:.0f} cycles left, {100 * c.life.level:.0f} % interval {c.life.low:.0f} to {high}; "
+        f"with {100 * RISK:.0f} % risk {last:.0f}, less {LEAD_CYCLES:.0f} for delivery"
     )
     when = _cycles(c, order)
     return [Answer(None, 1.0 - life_below(c.life, order), True, "Order the replacement and plan its day", when, why)]
@@ -376,9 +376,9 @@ RULES: Sequence[Rule] = (
          "80 % of rated capacity: IEEE 450 and 1188 (replacement criterion), USABC (end of life)", _capacity),
     Rule("resistance end", 2, f"resistance at {END_RESISTANCE:g} times new or above?", "resistance_growth", LIKELY,
          "doubled resistance, the usual end of life where power counts (convention)", _resistance),
-    Rule("joint", 3, f"one resistance more than {100 * LOOSE:.0f} % above the others?", "resistance_growth of at least four groups", LIKELY,
-         "IEEE 450: a connection more than 20 % above its reference is to be made again; here seen with its cells", _joint),
-    Rule("weak group", 3, f"one capacity more than {WEAK:g} below the others?", "soh_capacity of at least four groups", LIKELY,
+    Rule("joint", 3, f"one resistance more than {100 * LOOSE:.0f} % above the others?", "resistance_growth of four groups or more",
+         LIKELY, "IEEE 450: a connection 20 % above its reference is to be made again; here seen with its cells", _joint),
+    Rule("weak group", 3, f"one capacity more than {WEAK:g} below the others?", "soh_capacity of four groups or more", LIKELY,
          SERIES, _weak),
     Rule("balance", 4, f"state of charge spread above {SPREAD:g}?", "cell_soc of at least two groups", LIKELY, SERIES, _balance),
     Rule("doubt", 4, "end of life neither likely nor unlikely?", "soh_capacity or resistance_growth with sigma", RISK,

@@ -21,7 +21,7 @@ measurement and not by a trend.
 No cell follows one law from new to worn, so the likelihood, which takes the law for true, would soon be far too sure of
 it. It is coarsened: raised to 1 / (1 + N / 20), as if no more than 20 measurements could ever speak about the law
 (Miller & Dunson, J. Am. Stat. Assoc. 114 (2019) 1113). Prior: ln p normal about 0 with sigma 0.3 (95 % within 0.55 and
-1.8), c half-normal with sigma 0.6. What it cannot see is a law not yet begun: the knee of a cell that so far fades evenly.
+1.8), c half-normal with sigma 1. What it cannot see is a law not yet begun: the knee of a cell that so far fades evenly.
 """
 
 import math
@@ -36,8 +36,8 @@ from hil.errors import InputError, Problem
 LEAST_CYCLES = 8
 POWERS = tuple(float(p) for p in np.geomspace(0.4, 2.5, 19))
 POWER_SIGMA = 0.3
-GROWTHS = tuple(float(c) for c in np.linspace(0.2, 2.0, 10))
-GROWTH_SIGMA = 0.6
+GROWTHS = tuple(float(c) for c in np.linspace(0.3, 3.0, 10))
+GROWTH_SIGMA = 1.0
 LENGTHS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """How many measurements in a row deviate together; the length in cycles is this times their usual distance."""
 SPEAKING = 20.0
