@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.bar import Bar
+from hil.cli.bar import Bar, busy
 from hil.cli.group import EXISTING, FORCE, main, refuse_existing
 from hil.errors import ExitCode, InputError, Problem, about
 
@@ -82,8 +82,8 @@ def _charge(option: str, text: str) -> float:
 
     with about(option):
         value = parse_quantity(text, "Ah")
-        if not 0.0 < value < 1e6:
-            raise InputError(Problem("", expected="more than 0 Ah", found=repr(text)))
+        if not 1e-6 <= value <= 1e6:
+            raise InputError(Problem("", expected="1 uAh to 1 MAh", found=repr(text)))
     return value
 
 
@@ -122,7 +122,7 @@ def _forecast(history: "History", limit_ah: float, level: float, out: Path | Non
     from hil.analysis.rul.fade import forecast
     from hil.analysis.rul.page import cycles_text, forecast_fields, write_forecast
 
-    with Bar("fitting fade laws"):
+    with busy("fitting fade laws"):
         made = forecast(history, limit_ah, level)
     if out is not None:
         write_forecast(history, made, out)

@@ -96,13 +96,14 @@ SIGMA = st.floats(0.0, 1.0) | st.just(math.nan)
 def conditions(draw: st.DrawFn) -> Condition:
     n = draw(st.integers(1, 8))
     row = lambda values: np.array(draw(st.lists(values, min_size=n, max_size=n)))  # noqa: E731
-    maybe = lambda values: row(values) if draw(st.booleans()) else None  # noqa: E731
+    maybe = lambda values: draw(st.sampled_from([None, row(values), row(values)[:1]]))  # noqa: E731
     life = Life(*sorted_life(draw(st.lists(st.floats(0.0, 1e5), min_size=3, max_size=3))), draw(st.floats(0.01, 0.99)))
     return Condition(
         "drawn", n, maybe(UNIT), maybe(SIGMA), maybe(UNIT), maybe(SIGMA), maybe(UNIT), maybe(SIGMA),
         maybe(st.sampled_from([0.0, 1.0, 2.0, math.nan])), maybe(st.floats(1e-6, 1e6) | st.just(math.nan)), maybe(SIGMA),
         life if draw(st.booleans()) else None, draw(st.none() | st.floats(0.1, 500.0)), 3.6,
         draw(st.none() | st.floats(0.01, 5.0)), draw(st.none() | st.floats(0.01, 10.0)), draw(st.none() | st.integers(1, 8)),
+        draw(st.sampled_from([None, 0.0, 1.0, 2.0])),
     )  # fmt: skip
 
 
@@ -145,3 +146,16 @@ def test_the_order_of_the_groups_does_not_matter(order: list[int]) -> None:
     )  # type: ignore[index]
     first, second = advise(base)[0], advise(mixed)[0]
     assert [(a.rule, a.confidence) for a in first] == [(a.rule, a.confidence) for a in second]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(1e-6, 1e6), min_size=8, max_size=30), st.floats(1e-6, 1e6), st.floats(1e-3, 1e6))
+def test_whatever_the_capacities_a_forecast_is_ordered_and_its_band_is_numbers(
+    q: list[float], limit_ah: float, step: float
+) -> None:
+    made = forecast(History("x", np.arange(len(q)) * step, np.array(q)), limit_ah)
+    assert made.end_low <= made.end_median <= made.end_high
+    assert not math.isnan(made.end_median)
+    assert np.isfinite(made.low_ah).all()
+    assert np.isfinite(made.high_ah).all()
+    assert (made.low_ah <= made.high_ah).all()

@@ -135,7 +135,7 @@ def test_advice_without_anything_known_is_undecided(tmp_path: Path) -> None:
         (["rul", GOLDEN / "fade.csv", "--level", "1.5"], "level: expected between 0 and 1"),
         (["rul", GOLDEN / "fade.csv", "--end-of-life", "80"], "--end-of-life"),
         (["rul", GOLDEN / "fade.csv", "--end-of-life", "much"], "--end-of-life"),
-        (["rul", GOLDEN / "fade.csv", "--end-of-life", "-1 Ah"], "more than 0 Ah"),
+        (["rul", GOLDEN / "fade.csv", "--end-of-life", "-1 Ah"], "1 uAh to 1 MAh"),
         (["rul", GOLDEN / "fade.csv", "--nominal", "2 V"], "--nominal"),
         (["rul", GOLDEN / "fade.csv", "--train", "m.json", *TRAIN], "an .npz"),
         (["rul", "CURVES", "--set", "fres"], "did you mean 'fresh'"),

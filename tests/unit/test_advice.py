@@ -189,6 +189,12 @@ def test_without_a_sigma_the_estimate_decides_and_no_probability_is_made_up() ->
     assert judged.note == "no standard deviation"
 
 
+def test_a_sigma_for_other_groups_than_the_values_is_none() -> None:
+    condition = Condition("odd", 3, np.array([0.75]), np.array([0.01, 0.01, 0.01]))
+    made, _ = of("capacity end", condition)
+    assert [(a.place, a.confidence) for a in made] == [("the pack", None)]
+
+
 def test_nothing_known_is_nothing_judged() -> None:
     advices, judged = advise(Condition("empty", 4))
     assert advices == []

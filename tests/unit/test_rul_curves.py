@@ -95,8 +95,10 @@ def test_a_csv_is_read_whatever_its_separator_and_order(tmp_path: Path, text: st
     [
         ("", "column 'cycle' is missing"),
         ("cycle,voltage\n1,2\n", "column 'capacity_ah' is missing.*found cycle, voltage"),
-        ("cycle,capacity\n1,2\n2,none\n", "cell.csv:3:2: capacity: expected more than 0 Ah, found 'none'"),
-        ("cycle,capacity\n1,0\n", "more than 0 Ah"),
+        ("cycle,capacity\n1,2\n2,none\n", "cell.csv:3:2: capacity: expected 1e-06 to 1e\\+06 Ah, found 'none'"),
+        ("cycle,capacity\n1,0\n", "1e-06 to 1e"),
+        ("cycle,capacity\n1e300,2\n", "0 to 1e"),
+        ("cycle,capacity\n1,1e-300\n", "1e-06 to 1e"),
         ("cycle,capacity\n1,1_0\n", "found '1_0'"),
         ("cycle,capacity\nx,2\n", ":2:1: cycle"),
         ("cycle,capacity\n1\n", ":2:2: capacity"),

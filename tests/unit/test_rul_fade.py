@@ -95,8 +95,9 @@ def test_the_capacity_ahead_stays_above_zero_and_its_band_holds_the_middle() -> 
     [
         ({"cycles": np.arange(4.0), "capacity_ah": np.ones(4)}, f"at least {LEAST_CYCLES}"),
         ({"cycles": np.zeros(9)}, "cycles must rise"),
-        ({"capacity_ah": np.append(np.ones(8), np.nan)}, "more than 0 Ah"),
-        ({"capacity_ah": np.append(np.ones(8), -1.0)}, "more than 0 Ah"),
+        ({"capacity_ah": np.append(np.ones(8), np.nan)}, "1e-06 to 1e"),
+        ({"capacity_ah": np.full(9, 1e-300)}, "1e-06 to 1e"),
+        ({"capacity_ah": np.append(np.ones(8), -1.0)}, "1e-06 to 1e"),
     ],
 )
 def test_what_is_no_history_is_refused(change: dict[str, np.ndarray], told: str) -> None:

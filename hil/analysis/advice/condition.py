@@ -27,14 +27,17 @@ TWIN: Mapping[str, str] = MappingProxyType(
         "resistance_growth_sigma": "twin.resistance_growth_sigma",
         "cell_soc": "twin.cell_soc",
         "cell_soc_sigma": "twin.cell_soc_sigma",
-        "warning": "twin.warning",
-        "short_ohm": "twin.short_resistance",
-        "short_log_sigma": "twin.short_resistance_log_sigma",
     }
 )
 """Which quantity of a record holds which field of ``Condition``. A quantity that is not there is unknown, no error."""
-KEPT = ("warning",)
-"""Fields of which the worst of the run counts, not the last value: what was seen once was there."""
+CELL_WARNING, PACK_WARNING, WARNED_CELL = "twin.cell_warning", "twin.warning", "twin.warning_cell"
+LEAK, LEAK_SIGMA, CELL_VOLTAGE = "twin.leak_current", "twin.leak_sigma", "twin.cell_voltage"
+GRAVE_BITS = 8 + 16
+"""Of the tests whose sum ``CELL_WARNING`` is, those that are an alarm: heat, runaway. Any other is a suspicion."""
+GRAVE = ("HEAT", "GAS", "RUNAWAY")
+"""States of ``PACK_WARNING`` that are an alarm; NONE is none, any other a suspicion."""
+CLEAR_LEAK = 3.0
+"""A leak of fewer standard deviations than this is no short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,9 @@ class Condition:
 
     ``soh_capacity`` is the capacity over that when new, ``resistance_growth`` the resistance over that when new (1: as
     new), ``cell_soc`` 0 to 1, each with one standard deviation. ``warning`` is the state of the early warning: 0 none, 1
-    suspected, 2 alarm. ``short_ohm`` is the estimate of an internal short with the standard deviation of its logarithm;
-    NaN where none was found. ``capacity_ah`` is that of a group when new.
+    suspected, 2 alarm; ``pack_warning`` the same where it is known of no group. ``short_ohm`` is the estimate of an
+    internal short with the standard deviation of its logarithm; NaN where none was found.
+    ``capacity_ah`` is that of a group when new.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Condition:
     balancing_current_a: float | None = None
     cycles_per_day: float | None = None
     groups_per_module: int | None = None
+    pack_warning: float | None = None
 
     def place(self, group: int) -> str:
         """A group as people find it: numbered from 1, with its module where that is known."""
@@ -203,17 +208,56 @@ def load_condition(path: Path | str) -> Condition:
 def condition_of(record: "Record") -> Condition:
     """What the twin knew at the end of a run: of each quantity the last known value, of warnings the worst.
 
-    What the record does not hold, or never knew, is unknown.
+    What the record does not hold, or never knew, is unknown. A short is a leak at the cell's voltage; its resistance is
+    known by the factor by which the leak is.
     """
-    values = {
-        name: found for name, quantity in TWIN.items() if (found := _taken(record, quantity, name in KEPT)) is not None
-    }
+    found = {name: _taken(record, quantity, worst=False) for name, quantity in TWIN.items()}
+    found["warning"] = _cell_levels(_taken(record, CELL_WARNING, worst=True, bits=True))
+    found["short_ohm"], found["short_log_sigma"] = _shorts(record)
+    values: dict[str, Any] = {name: v for name, v in found.items() if v is not None}
     n = max((len(v) for v in values.values()), default=1)
-    fitting: dict[str, Any] = {name: v for name, v in values.items() if len(v) in (1, n)}
-    return Condition(record.path.name, n, **fitting)
+    fitting = {name: v for name, v in values.items() if len(v) in (1, n)}
+    level, cell = _pack_level(record)
+    if level is not None and level > 0 and cell is not None and 0 <= cell < n and n > 1:
+        told = fitting.get("warning", np.zeros(n)).copy()
+        told[cell] = max(told[cell], level) if math.isfinite(told[cell]) else level
+        fitting["warning"], level = told, None
+    return Condition(record.path.name, n, **fitting, pack_warning=level)
 
 
-def _taken(record: "Record", name: str, worst: bool) -> Floats | None:
+def _cell_levels(bits: Floats | None) -> Floats | None:
+    """0 none, 1 suspected, 2 alarm, from the sum of tests failed."""
+    if bits is None:
+        return None
+    grave = np.array([bool(int(b) & GRAVE_BITS) if math.isfinite(b) else False for b in bits.tolist()])
+    return np.where(np.isnan(bits), math.nan, np.where(grave, 2.0, np.where(bits > 0, 1.0, 0.0)))
+
+
+def _pack_level(record: "Record") -> tuple[float | None, int | None]:
+    """The level of the pack's warning, and the cell it names where it names one."""
+    state, cell = _taken(record, PACK_WARNING, worst=True), _taken(record, WARNED_CELL, worst=False)
+    quantity = record.table.find(PACK_WARNING)
+    if state is None or quantity is None:
+        return None, None
+    number = int(state[0])
+    label = quantity.labels[number] if 0 <= number < len(quantity.labels) else ""
+    level = 2.0 if label in GRAVE else 0.0 if number <= 0 else 1.0
+    return level, None if cell is None else int(cell[0])
+
+
+def _shorts(record: "Record") -> tuple[Floats | None, Floats | None]:
+    """Resistance and the standard deviation of its logarithm, where a leak stands clear of its own doubt."""
+    leak, sigma = _taken(record, LEAK, worst=False), _taken(record, LEAK_SIGMA, worst=False)
+    voltage = _taken(record, CELL_VOLTAGE, worst=False)
+    if leak is None or voltage is None or len(voltage) != len(leak) or sigma is None or len(sigma) != len(leak):
+        return None, None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        clear = (leak > 0) & (leak > CLEAR_LEAK * sigma) & (voltage > 0)
+        return np.where(clear, voltage / leak, math.nan), np.where(clear, sigma / leak, math.nan)
+
+
+def _taken(record: "Record", name: str, worst: bool, bits: bool = False) -> Floats | None:
+    """The last known value of each element, or the ``worst``: the greatest, or of ``bits`` all that were ever set."""
     quantity = record.table.find(name)
     if quantity is None:
         return None
@@ -221,7 +265,9 @@ def _taken(record: "Record", name: str, worst: bool) -> Floats | None:
     for i in range(quantity.count):
         values = _column(record, quantity.start + i)
         known = values[np.isfinite(values)]
-        if len(known):
+        if len(known) and bits:
+            taken[i] = float(np.bitwise_or.reduce(np.clip(known, 0, 2**31).astype(np.int64)))
+        elif len(known):
             taken[i] = known.max() if worst else known[-1]
     return taken if np.isfinite(taken).any() else None
 

@@ -114,10 +114,10 @@ def _row(a: Advice) -> dict[str, Any]:
         "mark": _mark(URGENCY[a.urgency]),
         "what": a.what,
         "place": a.place,
-        "when": a.when.text,
+        "when": a.when.text.replace(" %", "\u00a0%"),
         "confidence": share(a.confidence),
         "percent": None if a.confidence is None else round(100 * a.confidence, 1),
-        "why": a.why,
+        "why": a.why.replace(" %", "\u00a0%"),
         "rule": a.rule,
         "source": a.source,
     }

@@ -30,6 +30,8 @@ LEAD_CYCLES = 100.0
 RISK = 0.05
 LIKELY = 0.5
 MOST_TOLD = 8
+WHOLE = -1
+"""Stands for the pack where a group would stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Answer:
     ``always``: to be acted on whatever the probability.
     """
 
-    group: int | None
+    group: int
     probability: float | None
     yes: bool
     what: str
@@ -128,7 +130,7 @@ def _rank(answer: Answer) -> float:
 
 
 def _advice(rule: Rule, condition: Condition, answer: Answer) -> Advice:
-    place = "the pack" if answer.group is None else condition.place(answer.group)
+    place = "the pack" if answer.group == WHOLE else condition.place(answer.group)
     return Advice(rule.name, rule.urgency, place, answer.what, answer.when, answer.why, answer.probability, rule.source)
 
 
@@ -168,19 +170,13 @@ def life_quantile(life: Life, p: float) -> float:
     return life.median * math.exp(float(ndtri(p)) * sigma)
 
 
-def _sigma(values: Floats | None, n: int) -> Floats:
-    return np.full(n, math.nan) if values is None else np.broadcast_to(values, (n,))
-
-
 def _each(value: Floats | None, sigma: Floats | None) -> list[tuple[int, float, float]] | None:
-    """(group, value, sigma) where the value is known; None when it is known nowhere."""
+    """(group, value, sigma) where the value is known, WHOLE for that of the pack; None when it is known nowhere."""
     if value is None or not np.isfinite(value).any():
         return None
-    return [
-        (i, v, s)
-        for i, (v, s) in enumerate(zip(value.tolist(), _sigma(sigma, len(value)).tolist(), strict=True))
-        if math.isfinite(v)
-    ]
+    doubts = np.full(len(value), math.nan) if sigma is None or len(sigma) not in (1, len(value)) else sigma
+    pairs = zip(value.tolist(), np.broadcast_to(doubts, value.shape).tolist(), strict=True)
+    return [(WHOLE if len(value) == 1 else i, v, s) for i, (v, s) in enumerate(pairs) if math.isfinite(v)]
 
 
 def _told(value: float, sigma: float, digits: int = 3) -> str:
@@ -209,13 +205,15 @@ def _short(c: Condition) -> list[Answer] | None:
 
 
 def _shorts(c: Condition, level: int, ohm_ah: float, what: str) -> list[Answer] | None:
-    if c.warning is None and (c.short_ohm is None or c.capacity_ah is None):
+    if c.warning is None and c.pack_warning is None and (c.short_ohm is None or c.capacity_ah is None):
         return None
     warned = {i: state for i, state, _ in _each(c.warning, None) or [] if state >= level}
     shorts = {i: (ohm, sigma) for i, ohm, sigma in _each(c.short_ohm, c.short_log_sigma) or [] if c.capacity_ah}
     answers = []
+    if c.pack_warning is not None and c.pack_warning >= level:
+        answers.append(Answer(WHOLE, None, True, what, NOW, _stands(c.pack_warning), always=True))
     for i in sorted({*warned, *shorts}):
-        why = [f"the early warning stands at {'alarm' if warned[i] >= 2 else 'suspected'}"] if i in warned else []
+        why = [_stands(warned[i])] if i in warned else []
         probability, when = None, NOW
         if i in shorts:
             (ohm, sigma), capacity_ah = shorts[i], float(c.capacity_ah or math.nan)
@@ -232,6 +230,10 @@ def _shorts(c: Condition, level: int, ohm_ah: float, what: str) -> list[Answer] 
         yes = i in warned or shorts[i][0] <= ohm_ah / float(c.capacity_ah or math.nan)
         answers.append(Answer(i, probability, yes, what, when, "; ".join(why), always=i in warned))
     return answers
+
+
+def _stands(level: float) -> str:
+    return f"the early warning stands at {'alarm' if level >= 2 else 'suspected'}"
 
 
 def _capacity(c: Condition) -> list[Answer] | None:
@@ -291,7 +293,7 @@ def _life(c: Condition) -> list[Answer] | None:
         f"with {100 * RISK:.0f} % risk {last:.0f}, less {LEAD_CYCLES:.0f} for delivery"
     )
     when = _cycles(c, order)
-    return [Answer(None, 1.0 - life_below(c.life, order), True, "Order the replacement and plan its day", when, why)]
+    return [Answer(WHOLE, 1.0 - life_below(c.life, order), True, "Order the replacement and plan its day", when, why)]
 
 
 def _joint(c: Condition) -> list[Answer] | None:
@@ -358,12 +360,12 @@ def _balance(c: Condition) -> list[Answer] | None:
     if c.capacity_ah is not None and c.balancing_current_a is not None:
         hours = spread * c.capacity_ah / c.balancing_current_a
         why += f"; {hours:.1f} h of balancing at {c.balancing_current_a:g} A"
-    return [Answer(None, above(spread, sigma, SPREAD), spread >= SPREAD, "Balance the cells", when, why)]
+    return [Answer(WHOLE, above(spread, sigma, SPREAD), spread >= SPREAD, "Balance the cells", when, why)]
 
 
 def _under_suspicion(c: Condition, group: int) -> bool:
     warned = c.warning is not None and len(c.warning) > group and c.warning[group] >= 1
-    return bool(warned or (c.short_ohm is not None and math.isfinite(c.short_ohm[group])))
+    return bool(warned or (c.short_ohm is not None and len(c.short_ohm) > group and math.isfinite(c.short_ohm[group])))
 
 
 SERIES = "law of the series string; threshold by convention"

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.analysis.rul.fade import History
+from hil.analysis.rul.fade import LEAST_AH, MOST_AH, MOST_CYCLE, History
 from hil.errors import InputError, Problem
 
 Floats = NDArray[np.float64]
 
 MOST_BYTES = 512 * 2**20
-MOST_ROWS = 1_000_000
+MOST_ROWS = 200_000
+MOST_PROBLEMS = 20
 CYCLE_NAMES = ("cycle", "cycle_index", "cycle_number")
 CAPACITY_NAMES = ("capacity_ah", "capacity", "discharge_capacity_ah", "discharge_capacity")
 _BROKEN = (
@@ -72,8 +73,10 @@ def _curves(path: Path, name: str, arrays: dict[str, Floats]) -> Curves:
         expected = f"(cells, {len(voltage)} voltages, {len(cycles)} cycles)"
         problems.append(Problem(f"{name}_Q", str(path), expected=expected, found=str(q.shape)))
     for key, values in (("cycles", cycles), ("voltage", voltage), (f"{name}_Q", q)):
-        if not np.isfinite(values).all():
-            problems.append(Problem(key, str(path), expected="finite numbers", found="NaN or infinite"))
+        if not (np.abs(values) <= MOST_AH).all():
+            problems.append(
+                Problem(key, str(path), expected=f"numbers up to {MOST_AH:g}", found="NaN, infinite or more")
+            )
     if len(voltage) < 2 or not (np.diff(voltage) < 0).all():
         problems.append(Problem("voltage", str(path), expected="at least two, falling"))
     end = arrays.get(f"{name}_Qend")
@@ -81,7 +84,7 @@ def _curves(path: Path, name: str, arrays: dict[str, Floats]) -> Curves:
         found = "nothing" if end is None else str(end.shape)
         problems.append(Problem(f"{name}_Qend", str(path), expected="(cells, cycles 2, 3, 4 ...)", found=found))
     life = arrays.get(f"{name}_life")
-    if life is not None and (life.shape != q.shape[:1] or not (np.isfinite(life) & (life > 0)).all()):
+    if life is not None and (life.shape != q.shape[:1] or not ((life <= MOST_CYCLE) & (life > 0)).all()):
         problems.append(
             Problem(f"{name}_life", str(path), expected="one number above 0 per cell", found=str(life.shape))
         )
@@ -141,10 +144,14 @@ def load_history(path: Path) -> History:
         found: dict[float, float] = {}
         problems: list[Problem] = []
         for row in rows:
-            if any(cell.strip() for cell in row) and len(problems) < 20 and len(found) < MOST_ROWS:
+            if len(problems) >= MOST_PROBLEMS or len(found) > MOST_ROWS:
+                break
+            if any(cell.strip() for cell in row):
                 _take(path, rows.line_num, row, columns, found, problems)
     except csv.Error as error:
         raise InputError(Problem("no CSV", str(path), rows.line_num, found=str(error))) from None
+    if len(found) > MOST_ROWS:
+        problems.append(Problem("too many cycles", str(path), expected=f"at most {MOST_ROWS}"))
     if not found and not problems:
         problems.append(Problem("no cycle", str(path), expected="a line for each cycle"))
     if problems:
@@ -182,8 +189,9 @@ def _take(
     for at, name in zip(columns, ("cycle", "capacity"), strict=True):
         text = row[at].strip() if at < len(row) else ""
         value = _number(text)
-        if not math.isfinite(value) or (value <= 0.0 if name == "capacity" else value < 0.0):
-            expected = "more than 0 Ah" if name == "capacity" else "a number, at least 0"
+        low, high = (LEAST_AH, MOST_AH) if name == "capacity" else (0.0, MOST_CYCLE)
+        if not low <= value <= high:
+            expected = f"{low:g} to {high:g}" + (" Ah" if name == "capacity" else "")
             problems.append(Problem(name, str(path), line, at + 1, expected=expected, found=repr(text[:40])))
         values.append(value)
     found[values[0]] = values[1]

@@ -45,6 +45,8 @@ SPEAKING = 20.0
 HORIZON = 50.0
 """No forecast goes beyond so many times the cycles seen: what would end later has no end in sight."""
 WINDOW = 5
+LEAST_AH, MOST_AH, MOST_CYCLE = 1e-6, 1e6, 1e9
+"""What is beyond is no cell's, and squares of it might leave the range of numbers."""
 
 Floats = NDArray[np.float64]
 
@@ -156,12 +158,13 @@ def _refuse(history: History, limit_ah: float, level: float) -> None:
     if len(n) < LEAST_CYCLES:
         expected = f"at least {LEAST_CYCLES} cycles"
         problems.append(Problem("too little for a trend", name, expected=expected, found=f"{len(n)}"))
-    if not np.isfinite(n).all() or (np.diff(n) <= 0).any():
-        problems.append(Problem("cycles must rise", name))
-    if not np.isfinite(q).all() or (q <= 0).any():
-        problems.append(Problem("capacity", name, expected="known and more than 0 Ah in every cycle"))
-    if not (math.isfinite(limit_ah) and limit_ah > 0):
-        problems.append(Problem("end of life", name, expected="more than 0 Ah", found=f"{limit_ah:g} Ah"))
+    if not (np.abs(n) <= MOST_CYCLE).all() or (np.diff(n) <= 0).any():
+        problems.append(Problem("cycles must rise", name, expected=f"at most {MOST_CYCLE:g}"))
+    if not ((q >= LEAST_AH) & (q <= MOST_AH)).all():
+        problems.append(Problem("capacity", name, expected=f"{LEAST_AH:g} to {MOST_AH:g} Ah in every cycle"))
+    if not LEAST_AH <= limit_ah <= MOST_AH:
+        expected = f"{LEAST_AH:g} to {MOST_AH:g} Ah"
+        problems.append(Problem("end of life", name, expected=expected, found=f"{limit_ah:g} Ah"))
     if not 0.0 < level < 1.0:
         problems.append(Problem("level", expected="between 0 and 1", found=f"{level:g}"))
     if problems:
