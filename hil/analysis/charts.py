@@ -23,8 +23,8 @@ class Signal:
     """One line of a chart.
 
     ``times`` in s of the run, ascending; ``values`` in ``unit``, NaN where unknown. ``band`` is the half-width of the
-    uncertainty in the same unit: one number or one per value, None when there is none. ``labels`` name the values 0, 1,
-    2 ... of a signal that has states; it is drawn in steps.
+    uncertainty in the same unit: one number, one per value, or a row for below and a row for above; None when there is
+    none. ``labels`` name the values 0, 1, 2 ... of a signal that has states; it is drawn in steps.
     """
 
     label: str
@@ -138,8 +138,8 @@ def _series(signal: Signal, focus: tuple[float, float] | None, points: int) -> d
     kept = thin(times, values, points, focus)
     made: dict[str, Any] = {"label": signal.label, "t": _list(times[kept], 9), "v": _list(values[kept], 7)}
     if signal.band is not None and not signal.labels:
-        band = np.broadcast_to(np.asarray(signal.band, np.float64), np.shape(signal.values))[kept]
-        made["lo"], made["hi"] = _list(values[kept] - band, 7), _list(values[kept] + band, 7)
+        band = np.broadcast_to(np.asarray(signal.band, np.float64), (2, *np.shape(signal.values)))[:, kept]
+        made["lo"], made["hi"] = _list(values[kept] - band[0], 7), _list(values[kept] + band[1], 7)
     return made
 
 

@@ -187,6 +187,7 @@ def test_without_a_sigma_the_estimate_decides_and_no_probability_is_made_up() ->
     assert made[0].confidence is None
     assert "sigma unknown" in made[0].why
     assert judged.note == "no standard deviation"
+    assert of("doubt", arrays(soh_capacity=[0.75, 0.85]))[1].state == "unknown"
 
 
 def test_a_sigma_for_other_groups_than_the_values_is_none() -> None:

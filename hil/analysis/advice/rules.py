@@ -265,21 +265,13 @@ def _doubtful(c: Condition) -> list[Answer] | None:
     if capacity is None and resistance is None:
         return None
     what = "Measure: a full charge and discharge at a known temperature, with a pulse at half charge"
-    answers = []
-    for a in [*(capacity or []), *(resistance or [])]:
-        if a.probability is not None:
-            # The chance of being wrong even with the likelier decision.
-            answers.append(
-                Answer(
-                    a.group,
-                    min(a.probability, 1.0 - a.probability),
-                    False,
-                    what,
-                    SERVICE,
-                    f"{a.why}: not settled",
-                )
-            )
-    return answers
+    # The chance of being wrong even with the likelier decision.
+    answers = [
+        Answer(a.group, min(a.probability, 1.0 - a.probability), False, what, SERVICE, f"{a.why}: not settled")
+        for a in [*(capacity or []), *(resistance or [])]
+        if a.probability is not None
+    ]
+    return answers or None
 
 
 def _life(c: Condition) -> list[Answer] | None:

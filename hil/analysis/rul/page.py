@@ -219,9 +219,12 @@ def write_forecast(history: History, f: FadeForecast, out: Path) -> None:
     marks = [Mark(f.now, "now", "t0")] + (
         [] if f.ended is not None else [Mark(x, text, kind) for x, text, kind in named if math.isfinite(x)]
     )
-    half = 0.5 * (f.high_ah - f.low_ah)
+    floor = max(
+        0.0, f.limit_ah - 0.6 * (float(history.capacity_ah.max()) - f.limit_ah)
+    )  # what lies deeper hides the rest
+    low, trend, high = (np.maximum(x, floor) for x in (f.low_ah, f.trend_ah, f.high_ah))
     lines = [
-        Signal("forecast", "Ah", f.cycles, 0.5 * (f.high_ah + f.low_ah), half),
+        Signal("forecast", "Ah", f.cycles, trend, np.vstack([trend - low, high - trend])),
         Signal("measured", "Ah", history.cycles, history.capacity_ah),
         Signal("end of life", "Ah", [float(f.cycles[0]), float(f.cycles[-1])], [f.limit_ah, f.limit_ah]),
     ]
@@ -242,7 +245,8 @@ def write_forecast(history: History, f: FadeForecast, out: Path) -> None:
             (
                 "fade",
                 "Capacity by cycle",
-                f"Band: where the capacity of a cycle lies with {100 * f.level:.0f} % probability, its middle drawn.",
+                f"Band: where the capacity of a cycle lies with {100 * f.level:.0f} % probability, and its median; "
+                f"drawn down to {floor:.3g} Ah.",
             )
         ],
         charts={"fade": chart(lines, marks, None, 3000, ("cycle", ""))},
