@@ -275,10 +275,15 @@ def _bench_half(
     rooms: dict[str, Any] = {
         "faults": fault_params,
         "codec": decode.params(wired.db, wired.quantities, wired.e2e, table),
-        "observe": observe.params(table, request.id, np.asarray(fault_params)[0]["e2e"]["config"][line]),
+        "observe": observe.params(
+            table,
+            request.id,
+            np.asarray(fault_params)[0]["e2e"]["config"][line],
+            loaded.pack.balancing.resistance,
+        ),
         "timeline": lowered.timeline,
         "plant": plant.params(loaded.pack, stream_seed(seed, "plant.scatter"), table),
-        "twin": twin.params(loaded.pack, table),
+        "twin": twin.params(loaded.pack, table, model.tick),
         "compare": compare.params(table),
         "plan": plan.params(
             table, list(loaded.pack.temperature_sensors.cells), coolant_degc=loaded.pack.thermal.coolant_temperature

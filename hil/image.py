@@ -95,6 +95,13 @@ QUANTITIES: tuple[Line, ...] = (
     # measured: what instruments and the load side say. Writer: observe.
     Line("measured.cell_voltage", "V", "cell emulator read-back, at the source", CELL),
     Line("measured.temperature", "degC", "thermistor emulator read-back", SENSOR),
+    Line(
+        "measured.balancing_current",
+        "A",
+        "drawn by the DUT's balancing resistor while its switch is on",
+        CELL,
+        record=False,
+    ),
     Line("measured.pack_current", "A", "reference shunt, load side"),
     Line("measured.pack_voltage", "V", "pack terminals, pack side of the contactors"),
     Line("measured.link_voltage", "V", "link, load side of the contactors"),
@@ -141,9 +148,11 @@ QUANTITIES: tuple[Line, ...] = (
     Line("restbus.heard", "1", "frames of the bench's own messages heard from other nodes since the run began"),
     # twin: what should be, from measured current. Writer: twin.
     Line("twin.cell_voltage", "V", "predicted cell voltage at the measurement's instant", CELL),
-    Line("twin.soc", "1", "state of charge estimate"),
+    Line("twin.cell_soc", "1", "state of charge estimate of each cell", CELL),
+    Line("twin.cell_temperature", "degC", "estimated core temperature of each cell", CELL),
+    Line("twin.soc", "1", "state of charge estimate, mean of the cells"),
     Line("twin.soc_sigma", "1", "one standard deviation of twin.soc"),
-    Line("twin.pack_voltage", "V", "sum of the predicted cell voltages"),
+    Line("twin.pack_voltage", "V", "sum of the predicted cell voltages less the busbars"),
     # residual: aligned differences. Writer: compare.
     Line("residual.bench", "V", "measured - shown, per cell: blames the bench", CELL),
     Line("residual.bms", "V", "reported - measured, per cell, at the scan's instant: blames the BMS", CELL),

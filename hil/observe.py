@@ -35,7 +35,9 @@ class ObserveParams:
     n_temps: I64
     request_id: I64
     request: E2eConfig
+    balancing_s: F64  # conductance of a balancing resistor
     col_measured_cell_voltage: I64
+    col_measured_balancing_current: I64
     col_measured_temperature: I64
     col_measured_pack_current: I64
     col_measured_pack_voltage: I64
@@ -52,13 +54,16 @@ class ObserveParams:
     pole_t: Annotated[Ints, SWITCHES]
 
 
-def params(table: Table, request_id: int, request: np.void) -> Rows[ObserveParams]:
-    """Columns from ``table``; ``request`` is the E2eConfig record of the vehicle request frame ``request_id``."""
+def params(table: Table, request_id: int, request: np.void, balancing_ohm: float) -> Rows[ObserveParams]:
+    """Columns from ``table``; ``request`` is the E2eConfig record of the vehicle request frame ``request_id``.
+
+    ``balancing_ohm``: the balancing resistor across each group (pack file).
+    """
     made = zeros(ObserveParams)
     p = view(made)
     bind(p, table)
     p["n_cells"], p["n_temps"], p["request_id"] = table.cells, table.temps, request_id
-    p["request"] = request
+    p["request"], p["balancing_s"] = request, 1.0 / balancing_ohm
     for kind in ("coil", "pole"):
         for switch in Switch:
             q = table.find(f"measured.{kind}_{switch.name.lower()}")
@@ -108,6 +113,8 @@ def step(s: ObserveState, p: ObserveParams, t_ns: int, link: Link, row: Floats) 
     seen = link.instruments
     for i in range(p.n_cells):
         row[p.col_measured_cell_voltage + i] = seen.cell_voltage_v[i]
+        bled_a = seen.cell_voltage_v[i] * p.balancing_s if link.bleed[i] != 0 else 0.0
+        row[p.col_measured_balancing_current + i] = bled_a
     for i in range(p.n_temps):
         row[p.col_measured_temperature + i] = seen.temperature_degc[i]
     row[p.col_measured_pack_current] = seen.pack_current_a

@@ -6,6 +6,7 @@ of them. A parser may raise ``CellbenchError``; anything else is a bug.
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,9 +15,14 @@ from typing import Any
 
 from hil import assemble
 from hil.analysis.advice.condition import load_condition
+from hil.analysis.bpx.load import load_bpx, parse_document
+from hil.analysis.bpx.parameters import parameters_of
+from hil.analysis.fit import manifest
+from hil.analysis.reference.profile import load_profile
 from hil.analysis.rul.curves import load_capacity, load_curves, load_history
 from hil.analysis.rul.model import load_rul_model
 from hil.campaign import judge, replaying
+from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
 from hil.checks.expression import parse, split_while
 from hil.checks.names import Scope
@@ -89,6 +95,7 @@ def _shipped(folder: Path) -> None:
     """The shipped files, so that what a damaged one names is there."""
     for name in ("scenarios", "dbc"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+    shutil.copytree(ROOT / SMALL / "fit", folder / "fuzz", dirs_exist_ok=True)
 
 
 @lru_cache(maxsize=1)
@@ -141,6 +148,13 @@ def _protections() -> E2e:
 
 def _broken(content: bytes, folder: Path) -> Any:
     return corrupt.parse_broken(text_of(content), _protections())
+
+
+def _bpx(path: Path) -> Any:
+    """The pure half in any case; the whole, where the package ``bpx`` is installed."""
+    with suppress(InputError):
+        parameters_of(parse_document(path.read_text("utf-8", "replace"), path), path)
+    return load_bpx(path)
 
 
 def _timing(key: str, text: str) -> Any:
@@ -215,10 +229,14 @@ def _yaml() -> list[Target]:
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
         target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
+        target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
         target("condition", "condition.yaml", load_condition, "tests/golden/rul/condition.yaml"),
         target("rul-model", "model.json", load_rul_model, "hil/analysis/rul/severson_lfp.json"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
+        target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
+        target("bpx", "x.json", _bpx, "scenarios/packs/*.bpx.json"),
+        target("current-profile", "x.csv", load_profile, "scenarios/cycles/udds.csv", f"{SMALL}small.profile.csv"),
     ]
 
 

@@ -5,15 +5,14 @@ to that instant, the one of row k flows at it: the state moves by the former, th
 """
 
 import math
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from hil.files.pack import PackModel
 from hil.image import Table, bind
 from hil.kernel import F64, I64, Floats, Rows, kernel, zeros
-from hil.tick import CELLS
-from hil.twin import estimator, model
+from hil.twin import cells, estimator, pack, tables
 
 
 class TwinState:
@@ -23,35 +22,52 @@ class TwinState:
     rows: I64  # since the start
     current_a: F64  # last known measured current
     current_known: I64  # 1 when the last row's current was known
-    model: model.ModelState
+    pack: pack.PackState
     filter: estimator.FilterState
-    predicted_v: Annotated[Floats, CELLS]
 
 
 class TwinParams:
     """Pack numbers, what is not known about them, and columns."""
 
-    model: model.ModelParams
+    dt_ns: I64
+    pack: pack.PackParams
     filter: estimator.FilterParams
     col_measured_cell_voltage: I64
     col_measured_temperature: I64
     col_measured_pack_current: I64
+    col_measured_balancing_current: I64
+    col_measured_coolant_temperature: I64
     col_twin_cell_voltage: I64
+    col_twin_cell_soc: I64
+    col_twin_cell_temperature: I64
     col_twin_soc: I64
     col_twin_soc_sigma: I64
     col_twin_pack_voltage: I64
 
 
-def params(pack: PackModel, table: Table) -> Rows[TwinParams]:
-    """The params of a run: nominal numbers of the pack file, columns of ``table``.
+def params(model: PackModel, table: Table, dt_ns: int) -> Rows[TwinParams]:
+    """The params of a run with ticks of ``dt_ns``: nominal numbers of the pack file, columns of ``table``.
 
     Raises ValueError where the table was laid out for another number of cells or sensors.
     """
-    return from_cell(pack.cell, pack.parallel, pack.temperature_sensors.cells, table)
+    made = from_cell(model.cell, model.parallel, model.temperature_sensors.cells, table, dt_ns)
+    p = np.asarray(made)[0]["pack"]
+    surface = model.cell.surface_heat_transfer_w_per_k * model.parallel
+    coolant = model.thermal.to_coolant if model.thermal.to_coolant is not None else surface
+    tables.fill(p["cell"], model.cell, model.parallel, dt_ns * 1e-9, (model.thermal.between_groups, coolant))
+    p["busbar_ohm"], p["coolant_degc"] = model.wiring.busbars, model.thermal.coolant_temperature
+    return made
 
 
-def from_cell(cell: Any, parallel: int, sensor_cells: tuple[int, ...], table: Table) -> Rows[TwinParams]:
-    """The same from a cell alone (a CellModel or any object with its attributes); see ``params``."""
+def from_cell(
+    cell: Any,
+    parallel: int,
+    sensor_cells: tuple[int, ...],
+    table: Table,
+    dt_ns: int,
+    sensors: estimator.Sensors | None = None,
+) -> Rows[TwinParams]:
+    """The same from a cell alone (a CellModel or any object with its attributes) in still air; see ``params``."""
     if table.temps != len(sensor_cells):
         raise ValueError(f"the table has {table.temps} temperature sensors, the pack {len(sensor_cells)}")
     if not all(0 <= c < table.cells for c in sensor_cells):
@@ -59,8 +75,12 @@ def from_cell(cell: Any, parallel: int, sensor_cells: tuple[int, ...], table: Ta
     made = zeros(TwinParams)
     p = np.asarray(made)[0]
     bind(p, table)
-    model.fill(p["model"], cell, parallel, table.cells, sensor_cells)
-    estimator.fill(p["filter"], cell.capacity_ah * parallel)
+    p["dt_ns"] = dt_ns
+    pack.fill(p["pack"], table.cells, sensor_cells, dt_ns * 1e-9)
+    surface = cell.surface_heat_transfer_w_per_k * parallel
+    tables.fill(p["pack"]["cell"], cell, parallel, dt_ns * 1e-9, (0.0, surface))
+    p["pack"]["coolant_degc"] = math.nan
+    estimator.fill(p["filter"], cell.capacity_ah * parallel, sensors)
     return made
 
 
@@ -72,12 +92,7 @@ def start(states: Rows[TwinState], fixed: Rows[TwinParams], soc_guess: float, te
     """
     s, p = _one(states), _one(fixed)
     s["t_ns"], s["rows"], s["current_a"], s["current_known"] = 0, 0, 0.0, 0
-    s["predicted_v"][:] = math.nan
-    m = s["model"]
-    for name in ("sign", "polarisation_v", "dt_s", "due", "v1_v", "v2_v", "h"):
-        m[name] = 0
-    m["soc"] = soc_guess
-    m["temperature_degc"][:] = temperature_degc
+    pack.start(s["pack"], p["pack"], soc_guess, temperature_degc)
     estimator.start(s["filter"], p["filter"])
 
 
@@ -91,63 +106,89 @@ def step(s: TwinState, p: TwinParams, t_ns: int, row: Floats) -> None:
 
     With the current unknown the voltages are unknown (NaN), and ``twin.soc_sigma`` grows by what may have flowed.
     """
-    m, mp = s.model, p.model
-    read_temperatures(m, mp, row, p.col_measured_temperature)
-    moved = move(s, p, t_ns)
     current_a = row[p.col_measured_pack_current]
     known = current_a == current_a
-    if known:
-        model.predict(m, mp, current_a - s.filter.bias_a)
-        s.current_a = current_a
+    now_a = (current_a if known else s.current_a) - s.filter.bias_a
+    moved = move(s, p, t_ns, now_a, row)
+    pack.find_mean(s.pack, p.pack)
     s.current_known = 1 if known else 0
-    total = 0.0
-    for c in range(mp.n_cells):
-        at = model.voltage_of(m, mp, c) if known else np.nan
-        s.predicted_v[c] = at
-        row[p.col_twin_cell_voltage + c] = at
-        total += at
-    row[p.col_twin_pack_voltage] = total
-    if known and moved:
-        residual_v = mean_residual(s, p, row)
-        if residual_v == residual_v:
-            estimator.learn(s.filter, p.filter, m, mp, residual_v)
-            change = s.filter.change
-            model.correct(m, mp, change[estimator.SOC], change[estimator.V1], change[estimator.V2], change[estimator.H])
-    row[p.col_twin_soc] = m.soc
-    row[p.col_twin_soc_sigma] = math.sqrt(max(s.filter.cov[estimator.SOC, estimator.SOC], 0.0))
+    if known:
+        s.current_a = current_a
+    write_cells(s, p, known, now_a, row)
+    residual_v = mean_residual(s, p, row)
+    if known and moved and residual_v == residual_v:
+        learn(s, p, now_a, residual_v)
+    row[p.col_twin_soc] = s.pack.soc
+    row[p.col_twin_soc_sigma] = estimator.sigma(s.filter, p.filter)
 
 
 @kernel
-def read_temperatures(m: model.ModelState, mp: model.ModelParams, row: Floats, column: int) -> None:
-    """Take the temperatures that are known; an unknown one stays what it was."""
-    for z in range(mp.n_zones):
-        degc = row[column + z]
-        if degc == degc:
-            m.temperature_degc[z] = degc
+def learn(s: TwinState, p: TwinParams, now_a: float, residual_v: float) -> None:
+    """The pack filter takes the mean residual, and every group what it has learned."""
+    k, mean, at = s.pack, s.pack.middle, s.pack.middle_at
+    polarisation_v = at[tables.R0, 0] * now_a + mean[cells.V1, 0] + mean[cells.V2, 0] + mean[cells.V3, 0]
+    estimator.learn(s.filter, p.filter, p.pack.cell, at, k.soc, polarisation_v, residual_v)
+    change = s.filter.change
+    pack.correct(k, p.pack, change[0], change[1], change[2], change[3], change[4])
+    k.soc = min(max(k.soc + change[estimator.SOC], cells.SOC_LEAST), cells.SOC_MOST)
 
 
 @kernel
-def move(s: TwinState, p: TwinParams, t_ns: int) -> bool:
-    """Bring the state to this row's instant with the current that flowed; False in the first row."""
-    m, mp = s.model, p.model
-    since_s = (t_ns - s.t_ns) * 1e-9 if s.rows > 0 else 0.0
+def move(s: TwinState, p: TwinParams, t_ns: int, now_a: float, row: Floats) -> bool:
+    """Bring the picture to this row's instant with the current that flowed; False in the first row."""
+    k, q = s.pack, p.pack
+    take_aside(s, p, row)
+    steps = (t_ns - s.t_ns + p.dt_ns // 2) // p.dt_ns if s.rows > 0 else 0
     s.t_ns = t_ns
     s.rows += 1
-    if since_s != m.dt_s or s.rows == 1:
-        m.dt_s = since_s
-        model.refresh_all(m, mp)
-    else:
-        model.refresh_next(m, mp)
-    if since_s <= 0.0:
+    if s.rows == 1:
+        pack.take_temperatures(k, q, row, p.col_measured_temperature, 1.0)
+    pack.turn_sign(k, q, now_a)
+    if steps <= 0:
+        cells.read(q.cell, k.rows, k.scratch, q.n_cells, now_a, k.sign)
         return False
-    current_a = s.current_a - s.filter.bias_a
-    left = model.advance(m, mp, current_a)
-    estimator.forget(s.filter, p.filter, m, mp, current_a, left)
-    if s.current_known == 0:
-        estimator.lose(s.filter, p.filter, m, mp)
-    else:
-        s.filter.lost_s = 0.0
+    coolant = row[p.col_measured_coolant_temperature]
+    coolant_degc = coolant if coolant == coolant else q.coolant_degc
+    if coolant_degc != coolant_degc:
+        coolant_degc = k.middle[cells.DEGC, 0]
+    flowed_a = s.current_a - s.filter.bias_a
+    for i in range(steps):
+        cells.step(
+            q.cell, k.rows, k.scratch, q.n_cells, flowed_a, now_a if i == steps - 1 else flowed_a, k.sign, coolant_degc
+        )
+        pack.take_temperatures(k, q, row, p.col_measured_temperature, q.follow)
+        left = flowed_a * q.cell.dt_s / q.cell.capacity_c
+        if flowed_a < 0.0:
+            left *= k.middle_at[cells.BY_EFFICIENCY, 0]
+        estimator.forget(s.filter, p.filter, q.cell, k.middle_at, flowed_a, left)
+        if s.current_known == 0:
+            estimator.lose(s.filter, p.filter, q.cell, k.middle_at)
+        else:
+            s.filter.lost_s = 0.0
     return True
+
+
+@kernel
+def take_aside(s: TwinState, p: TwinParams, row: Floats) -> None:
+    """Balancing currents as measured; one that is not known is taken as none."""
+    for c in range(p.pack.n_cells):
+        aside_a = row[p.col_measured_balancing_current + c]
+        known_a = aside_a if aside_a == aside_a else 0.0
+        s.pack.rows[c // cells.BLOCK, cells.ASIDE_A, c % cells.BLOCK] = known_a
+
+
+@kernel
+def write_cells(s: TwinState, p: TwinParams, known: bool, now_a: float, row: Floats) -> None:
+    """What is said of every group, and their sum less what the busbars take; NaN where the current is not known."""
+    total = 0.0
+    for c in range(p.pack.n_cells):
+        b, i = c // cells.BLOCK, c % cells.BLOCK
+        at_v = s.pack.rows[b, cells.VOLTAGE, i] if known else math.nan
+        total += at_v
+        row[p.col_twin_cell_voltage + c] = at_v
+        row[p.col_twin_cell_soc + c] = s.pack.rows[b, cells.SOC, i]
+        row[p.col_twin_cell_temperature + c] = s.pack.rows[b, cells.DEGC, i]
+    row[p.col_twin_pack_voltage] = total - p.pack.busbar_ohm * now_a
 
 
 @kernel
@@ -160,8 +201,8 @@ def mean_residual(s: TwinState, p: TwinParams, row: Floats) -> float:
     f = s.filter
     clip_v = p.filter.clip_v
     clipped, whole, count, far = 0.0, 0.0, 0, 0
-    for c in range(p.model.n_cells):
-        residual = row[p.col_measured_cell_voltage + c] - s.predicted_v[c]
+    for c in range(p.pack.n_cells):
+        residual = row[p.col_measured_cell_voltage + c] - row[p.col_twin_cell_voltage + c]
         if residual == residual:
             away = residual - f.centre_v
             whole += residual
@@ -169,7 +210,7 @@ def mean_residual(s: TwinState, p: TwinParams, row: Floats) -> float:
             far += 1 if abs(away) > clip_v else 0
             count += 1
     if count == 0:
-        return np.nan
+        return math.nan
     first = f.centre_v != f.centre_v
     f.centre_v = whole / count if first or 2 * far > count else f.centre_v + clipped / count
     return f.centre_v

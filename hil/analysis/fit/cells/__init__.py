@@ -1,0 +1,35 @@
+"""What is known of each cell that is fitted: recordings made into tests with their SoC, and what no test tells."""
+
+from pathlib import Path
+from typing import cast
+
+from hil.analysis.fit.cells import a123
+from hil.analysis.fit.data import CellData
+from hil.analysis.fit.solve import FitOptions
+from hil.errors import InputError, Problem
+
+CELLS = (a123,)
+"""One module a data set, each with `recognises(folder)` by file names and `read(folder)`."""
+
+
+def cell_of_folder(folder: Path) -> CellData:
+    """The cell whose data a folder holds. Raises InputError when it is none of `CELLS`, or damaged."""
+    for each in CELLS:
+        if each.recognises(folder):
+            return each.read(folder)
+    names = ", ".join(each.__name__.rpartition(".")[2] for each in CELLS)
+    raise InputError(
+        Problem(
+            "data of no known cell",
+            str(folder),
+            expected=f"a fit.yaml that says what the files are, or the layout of one of {names}",
+        )
+    )
+
+
+def options_of(folder: Path) -> FitOptions:
+    """How the cell of a folder is fitted best: the `OPTIONS` of its module, else the usual ones."""
+    for each in CELLS:
+        if each.recognises(folder):
+            return cast(FitOptions, getattr(each, "OPTIONS", FitOptions()))
+    return FitOptions()
