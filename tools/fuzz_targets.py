@@ -14,10 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from hil import assemble
+from hil.analysis.advice.condition import load_condition
 from hil.analysis.bpx.load import load_bpx, parse_document
 from hil.analysis.bpx.parameters import parameters_of
 from hil.analysis.fit import manifest
 from hil.analysis.reference.profile import load_profile
+from hil.analysis.rul.curves import load_capacity, load_curves, load_history
+from hil.analysis.rul.model import load_rul_model
 from hil.campaign import judge, replaying
 from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
@@ -196,6 +199,15 @@ def _logs() -> list[Target]:
     return made
 
 
+def _capacities() -> list[Target]:
+    """Capacity by cycle and curves of early life, by the reader of each and by the one that chooses."""
+    return [
+        Target("capacity-csv", "log", _file("x.csv", load_history), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("capacity", "log", _file("y.csv", load_capacity), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("curves", "record", _file("x.npz", load_curves), seeds.curves, True),
+    ]
+
+
 def _databases() -> list[Target]:
     made = []
     for kind in ("dbc", "kcd", "sym", "arxml"):
@@ -219,6 +231,8 @@ def _yaml() -> list[Target]:
         target("abuse", "scenarios/packs/fuzz.abuse.yaml", abuse.load_abuse, "scenarios/packs/*.abuse.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
+        target("condition", "condition.yaml", load_condition, "tests/golden/rul/condition.yaml"),
+        target("rul-model", "model.json", load_rul_model, "hil/analysis/rul/severson_lfp.json"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
@@ -269,7 +283,7 @@ def _arguments() -> list[Target]:
 
 
 def _all() -> dict[str, Target]:
-    return {t.name: t for t in (*_databases(), *_yaml(), *_logs(), *_records(), *_arguments())}
+    return {t.name: t for t in (*_databases(), *_yaml(), *_logs(), *_capacities(), *_records(), *_arguments())}
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(_all())
