@@ -323,6 +323,11 @@ def _sink(
         "dut": identity,
         "versions": {"cellbench": hil.__version__},
         "scenario": {"name": loaded.path.name},
+        "pack": {
+            "name": loaded.pack.pack,
+            "scatter": loaded.pack.group_scatter.source,
+            "runaway": loaded.pack.abuse_label,
+        },
         **recording.metadata,
     }
     policy = Policy(loaded.model.record.every)

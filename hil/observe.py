@@ -43,6 +43,7 @@ class ObserveParams:
     col_measured_pack_voltage: I64
     col_measured_link_voltage: I64
     col_measured_coolant_temperature: I64
+    col_measured_gas_pressure: I64
     col_measured_supply: I64
     col_measured_bus_load: I64
     col_measured_request_age: I64
@@ -121,6 +122,7 @@ def step(s: ObserveState, p: ObserveParams, t_ns: int, link: Link, row: Floats) 
     row[p.col_measured_pack_voltage] = seen.pack_voltage_v
     row[p.col_measured_link_voltage] = seen.link_voltage_v
     row[p.col_measured_coolant_temperature] = seen.coolant_temperature_degc
+    row[p.col_measured_gas_pressure] = seen.gas_pressure_pa
     row[p.col_measured_supply] = seen.supply_v
     row[p.col_measured_bus_load] = seen.bus_load
     follow(link.coils, s.coil, s.coil_since_s)

@@ -23,6 +23,7 @@ class PlanParams:
     col_intent_link_voltage: I64
     col_intent_isolation: I64
     col_intent_coolant_temperature: I64
+    col_intent_gas_pressure: I64
     col_intent_load_current: I64
     col_intent_supply: I64
     col_intent_hvil: I64
@@ -34,15 +35,18 @@ class PlanParams:
     col_truth_pack_voltage: I64
     col_truth_link_voltage: I64
     col_truth_isolation: I64
+    col_truth_gas_pressure: I64
     truth_pole: Annotated[Ints, SWITCHES]
     col_command_cell_voltage: I64
     col_command_sense_open: I64
+    col_command_sense_resistance: I64
     col_command_thermistor: I64
     col_command_pack_current: I64
     col_command_pack_voltage: I64
     col_command_link_voltage: I64
     col_command_isolation: I64
     col_command_coolant_temperature: I64
+    col_command_gas_pressure: I64
     col_command_load_current: I64
     col_command_supply: I64
     col_command_hvil: I64
@@ -83,6 +87,7 @@ def step(p: PlanParams, row: Floats) -> None:
         )
     for i in range(p.n_cells + 1):
         row[p.col_command_sense_open + i] = 0.0
+        row[p.col_command_sense_resistance + i] = 0.0
     for i in range(p.n_temps):
         truth_degc = row[p.col_truth_cell_temperature + p.sensor_cell[i]]
         row[p.col_command_thermistor + i] = ohm_of(known(row[p.col_intent_temperature + i], truth_degc))
@@ -91,6 +96,7 @@ def step(p: PlanParams, row: Floats) -> None:
     row[p.col_command_link_voltage] = known(row[p.col_intent_link_voltage], row[p.col_truth_link_voltage])
     row[p.col_command_isolation] = known(row[p.col_intent_isolation], row[p.col_truth_isolation])
     row[p.col_command_coolant_temperature] = known(row[p.col_intent_coolant_temperature], p.coolant_degc)
+    row[p.col_command_gas_pressure] = known(row[p.col_intent_gas_pressure], row[p.col_truth_gas_pressure])
     row[p.col_command_load_current] = known(row[p.col_intent_load_current], 0.0)
     row[p.col_command_supply] = known(row[p.col_intent_supply], p.supply_v)
     row[p.col_command_hvil] = known(row[p.col_intent_hvil], 1.0)

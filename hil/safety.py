@@ -51,12 +51,14 @@ class SafetyParams:
     coolant_high_degc: F64
     col_command_cell_voltage: I64
     col_command_sense_open: I64
+    col_command_sense_resistance: I64
     col_command_thermistor: I64
     col_command_pack_current: I64
     col_command_pack_voltage: I64
     col_command_link_voltage: I64
     col_command_isolation: I64
     col_command_coolant_temperature: I64
+    col_command_gas_pressure: I64
     col_command_load_current: I64
     col_command_supply: I64
     col_command_hvil: I64
@@ -64,6 +66,7 @@ class SafetyParams:
     command_auxiliary: Annotated[Ints, SWITCHES]
     col_shown_cell_voltage: I64
     col_shown_sense_open: I64
+    col_shown_sense_resistance: I64
     col_shown_temperature: I64
     col_shown_thermistor: I64
     col_shown_pack_current: I64
@@ -71,6 +74,7 @@ class SafetyParams:
     col_shown_link_voltage: I64
     col_shown_isolation: I64
     col_shown_coolant_temperature: I64
+    col_shown_gas_pressure: I64
     col_shown_load_current: I64
     col_shown_supply: I64
     col_shown_hvil: I64
@@ -134,10 +138,15 @@ def limit(s: SafetyState, p: SafetyParams, t_ns: int, row: Floats, link: Link) -
         )
         row[p.col_shown_cell_voltage + i] = volt
         pins.cell_voltage_v[i] = volt
+    most_ohm = 0.0
     for i in range(p.n_cells + 1):
         cut = row[p.col_command_sense_open + i]
         row[p.col_shown_sense_open + i] = cut
         pins.sense_open[i] = 1 if cut != 0.0 else 0
+        added_ohm = row[p.col_command_sense_resistance + i]
+        pins.sense_ohm[i] = added_ohm
+        most_ohm = max(most_ohm, added_ohm)
+    row[p.col_shown_sense_resistance] = most_ohm
     show_temperatures(s, p, row, link)
     load = bounded(
         s, t_ns, row[p.col_command_load_current], p.pack_current_low_a, p.pack_current_high_a, PACK_CURRENT, 0
@@ -160,6 +169,7 @@ def show_scalars(p: SafetyParams, row: Floats, link: Link) -> None:
     row[p.col_shown_pack_voltage] = pins.pack_voltage_v = row[p.col_command_pack_voltage]
     row[p.col_shown_link_voltage] = pins.link_voltage_v = row[p.col_command_link_voltage]
     row[p.col_shown_isolation] = pins.isolation_ohm = row[p.col_command_isolation]
+    row[p.col_shown_gas_pressure] = pins.gas_pressure_pa = row[p.col_command_gas_pressure]
     row[p.col_shown_supply] = pins.supply_v = row[p.col_command_supply]
     row[p.col_shown_hvil] = row[p.col_command_hvil]
     row[p.col_shown_wake] = row[p.col_command_wake]

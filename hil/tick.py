@@ -16,7 +16,7 @@ from hil.kernel import F64, I32, I64, Bytes, Floats, Ints, Ints32, Rows
 CELLS = 192  # most cells in series a record can hold; the runtime count is in Params
 WIRES = CELLS + 1
 TEMPS = 64
-COLUMNS = 4096  # width of the process image row
+COLUMNS = 6144  # width of the process image row
 FRAMES = 128  # frames that can end in one tick (10 ms of 500 kbit/s carry about 90)
 EDGES = 32  # digital edges that can fall in one tick
 PAYLOAD = 64
@@ -101,6 +101,7 @@ class Instruments:
     pack_voltage_v: F64
     link_voltage_v: F64  # load side of the main contactors
     coolant_temperature_degc: F64
+    gas_pressure_pa: F64
     supply_v: F64
     bus_load: F64  # fraction of bit time used on the bus in the last tick
 
@@ -110,9 +111,11 @@ class Pins:
 
     cell_voltage_v: Annotated[Floats, CELLS]
     sense_open: Annotated[Ints32, WIRES]  # 1 = the fault insertion unit has cut this sense wire
+    sense_ohm: Annotated[Floats, WIRES]  # added to this sense wire, 0 when healthy
     thermistor_ohm: Annotated[Floats, TEMPS]
     temperature_degc: Annotated[Floats, TEMPS]  # what the thermistors stand for
     coolant_degc: F64
+    gas_pressure_pa: F64
     pack_current_a: F64
     pack_voltage_v: F64
     link_voltage_v: F64

@@ -60,6 +60,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "J/K": Kind("a heat capacity", "75 J/K"),
         "W/K": Kind("a thermal conductance", "2 W/K"),
         "K/W": Kind("a thermal resistance", "3 K/W"),
+        "J/mol": Kind("a molar energy", "1.4e5 J/mol"),
+        "J/kg": Kind("a specific energy", "2.5e5 J/kg"),
+        "J/K/m^3": Kind("a volumetric heat capacity", "2.6e6 J/K/m^3"),
+        "kg/m^3": Kind("a density", "610 kg/m^3"),
+        "mol/Ah": Kind("an amount of gas per charge", "0.1 mol/Ah"),
+        "m^3": Kind("a volume", "60 l"),
     }
 )
 
@@ -128,6 +134,15 @@ _COMMON: Mapping[tuple[str, str], Fraction] = MappingProxyType(
         ("V/s", "V/s"): Fraction(1),
         ("mV/s", "V/s"): Fraction(1, 1000),
         ("A/s", "A/s"): Fraction(1),
+        ("1/s", "1/s"): Fraction(1),
+        ("J/mol", "J/mol"): Fraction(1),
+        ("J/kg", "J/kg"): Fraction(1),
+        ("J/K/m^3", "J/K/m^3"): Fraction(1),
+        ("kg/m^3", "kg/m^3"): Fraction(1),
+        ("mol/Ah", "mol/Ah"): Fraction(1),
+        ("l", "m^3"): Fraction(1, 1000),
+        ("Pa", "Pa"): Fraction(1),
+        ("kPa", "Pa"): Fraction(1000),
     }
 )
 

@@ -51,8 +51,9 @@ def dense(wires: Wires, test: OpenWireTest) -> np.ndarray:
     for i in range(n + 1):
         end, pin = 2 * i, 2 * i + 1
         if not cut[i]:
-            matrix[end, end] += 1.0 / fe.sense_wire_ohm
-            right[end] += taps[i] / fe.sense_wire_ohm
+            wire_ohm = fe.sense_wire_ohm + float(wires.pins.sense_ohm[i])
+            matrix[end, end] += 1.0 / wire_ohm
+            right[end] += taps[i] / wire_ohm
         join(end, pin, fe.filter_ohm)
         right[pin] += driven_a * fe.test_current_a
         if i < n:

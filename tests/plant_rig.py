@@ -83,9 +83,9 @@ def model(cell_changes: dict[str, Any] | None = None, **changes: Any) -> PackMod
     """The pack with whole sections merged: ``hv={"precharge": "50 ohm"}`` keeps the rest of ``hv``."""
     written = copy.deepcopy(PACK)
     for key, value in changes.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "abuse":
             for inner, new in value.items():
-                old = written[key].get(inner)
+                old = written.setdefault(key, {}).get(inner)
                 written[key][inner] = {**old, **new} if isinstance(old, dict) else new
         else:
             written[key] = value

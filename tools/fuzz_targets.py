@@ -6,6 +6,7 @@ of them. A parser may raise ``CellbenchError``; anything else is a bug.
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from hil import assemble
+from hil.analysis.advice.condition import load_condition
+from hil.analysis.bpx.load import load_bpx, parse_document
+from hil.analysis.bpx.parameters import parameters_of
 from hil.analysis.fit import manifest
 from hil.analysis.fit.readers import read_csv, read_data
 from hil.analysis.fit.readers.a123 import read_a123, read_a123_folder
@@ -20,6 +24,9 @@ from hil.analysis.fit.readers.leaf import read_leaf, read_leaf_folder
 from hil.analysis.fit.readers.lg_m50 import read_lg_folder, read_lg_ocv, read_lg_pulses, read_lg_rates
 from hil.analysis.fit.readers.matlab import load_mat
 from hil.analysis.fit.readers.panasonic import read_arrays, read_panasonic_folder, read_soc_ocv, read_trips
+from hil.analysis.reference.profile import load_profile
+from hil.analysis.rul.curves import load_capacity, load_curves, load_history
+from hil.analysis.rul.model import load_rul_model
 from hil.campaign import judge, replaying
 from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
@@ -32,7 +39,7 @@ from hil.codec.e2e.file import E2e, load_e2e
 from hil.codec.mapping import load_bus
 from hil.codec.nouns import Database
 from hil.errors import CellbenchError, InputError
-from hil.files import cell, limits, load_document, pack
+from hil.files import abuse, cell, limits, load_document, pack
 from hil.image import table
 from hil.logs.read import read_content, readers
 from hil.logs.recognise import recognise
@@ -150,6 +157,13 @@ def _broken(content: bytes, folder: Path) -> Any:
     return corrupt.parse_broken(text_of(content), _protections())
 
 
+def _bpx(path: Path) -> Any:
+    """The pure half in any case; the whole, where the package ``bpx`` is installed."""
+    with suppress(InputError):
+        parameters_of(parse_document(path.read_text("utf-8", "replace"), path), path)
+    return load_bpx(path)
+
+
 def _timing(key: str, text: str) -> Any:
     plain = {"speed": "1", "gap": None, "max_gap": None, "fit_bus": None, "fast": False, "burst": None}
     return replay_plan.timing_of({**plain, key: text})
@@ -192,6 +206,15 @@ def _logs() -> list[Target]:
     return made
 
 
+def _capacities() -> list[Target]:
+    """Capacity by cycle and curves of early life, by the reader of each and by the one that chooses."""
+    return [
+        Target("capacity-csv", "log", _file("x.csv", load_history), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("capacity", "log", _file("y.csv", load_capacity), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("curves", "record", _file("x.npz", load_curves), seeds.curves, True),
+    ]
+
+
 def _databases() -> list[Target]:
     made = []
     for kind in ("dbc", "kcd", "sym", "arxml"):
@@ -212,11 +235,16 @@ def _yaml() -> list[Target]:
         target("bench", "scenarios/benches/fuzz.yaml", _bench, "scenarios/benches/virtual.yaml"),
         target("pack", "scenarios/packs/fuzz.yaml", pack.load_pack, "scenarios/packs/a123_96s40p.yaml"),
         target("cell", "scenarios/packs/fuzz.cell.yaml", cell.load_cell, "scenarios/packs/*.cell.yaml"),
+        target("abuse", "scenarios/packs/fuzz.abuse.yaml", abuse.load_abuse, "scenarios/packs/*.abuse.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
+        target("condition", "condition.yaml", load_condition, "tests/golden/rul/condition.yaml"),
+        target("rul-model", "model.json", load_rul_model, "hil/analysis/rul/severson_lfp.json"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
+        target("bpx", "x.json", _bpx, "scenarios/packs/*.bpx.json"),
+        target("current-profile", "x.csv", load_profile, "scenarios/cycles/udds.csv", f"{SMALL}small.profile.csv"),
     ]
 
 
@@ -302,7 +330,8 @@ def _arguments() -> list[Target]:
 
 
 def _all() -> dict[str, Target]:
-    return {t.name: t for t in (*_databases(), *_yaml(), *_logs(), *_cells(), *_records(), *_arguments())}
+    every = (*_databases(), *_yaml(), *_logs(), *_capacities(), *_cells(), *_records(), *_arguments())
+    return {t.name: t for t in every}
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(_all())

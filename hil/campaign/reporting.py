@@ -29,7 +29,8 @@ def case_report(summary: dict[str, Any], assembled: Assembled, loaded: Loaded, o
         checks,
         summary["scenario"],
         summary["requirements"],
-        {"device under test": summary["dut"], "versions": record.metadata.get("versions", {})},
+        {"device under test": summary["dut"]}
+        | {group: record.metadata.get(group, {}) for group in ("pack", "versions")},
         duration_s,
     )
 

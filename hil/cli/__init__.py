@@ -1,6 +1,6 @@
 """The command line: ``hil``."""
 
-from hil.cli import dbc, fit, logs, replay, runs
+from hil.cli import advise, bpx, dbc, fit, logs, reference, replay, rul, runs
 from hil.cli.group import main
 
-__all__ = ["dbc", "fit", "logs", "main", "replay", "runs"]
+__all__ = ["advise", "bpx", "dbc", "fit", "logs", "main", "reference", "replay", "rul", "runs"]

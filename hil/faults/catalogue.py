@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ OF_PROTECTION = frozenset(
     {FrameKind.WRONG_CRC, FrameKind.FREEZE_COUNTER, FrameKind.JUMP_COUNTER, FrameKind.WRONG_DATA_ID}
 )
 TARGET = re.compile(r"^(?P<noun>[a-z_.]+)(?:\[(?P<index>all|\d+)\])?$")
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"contactor": CONTACTORS, "rail": ("plus", "minus"), "coolant": ("coolant",)}
+)
+"""Targets of the kinds that name them, without an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,46 @@ KINDS: tuple[Kind, ...] = (
         1.0,
         lambda a: 1.0 / a["resistance"],
     ),
+    Kind(
+        "cell_self_discharge",
+        Point.PLANT,
+        "cell",
+        "a cell group discharges itself, by this much at half charge",
+        {"current": "A"},
+        "plant_in.self_discharge",
+        1.0,
+        lambda a: a["current"],
+    ),
+    Kind(
+        "cell_heating",
+        Point.PLANT,
+        "cell",
+        "heat from outside into a cell group",
+        {"power": "W"},
+        "plant_in.cell_heating",
+        1.0,
+        lambda a: a["power"],
+    ),
+    Kind(
+        "busbar_resistance",
+        Point.PLANT,
+        "joint",
+        "extra resistance in the busbar joint on a group's plus side, inside its sense wires",
+        {"resistance": "ohm"},
+        "plant_in.busbar_resistance",
+        1.0,
+        lambda a: a["resistance"],
+    ),
+    Kind(
+        "coolant_loss",
+        Point.PLANT,
+        "coolant",
+        "only this share of the conductance to the coolant is left",
+        {"share": "1"},
+        "plant_in.coolant_share",
+        0.0,
+        lambda a: a["share"],
+    ),
     Kind("contactor_weld", Point.PLANT, "contactor", "power contact welded", {}, "plant_in.weld_{target}"),
     Kind("contactor_stuck_open", Point.PLANT, "contactor", "contact cannot close", {}, "plant_in.stuck_open_{target}"),
     Kind(
@@ -101,6 +148,16 @@ KINDS: tuple[Kind, ...] = (
         lambda a: 1.0 / a["resistance"],
     ),
     Kind("sense_wire_open", Point.STIMULUS, "wire", "cut a cell sense wire", {}, "command.sense_open"),
+    Kind(
+        "sense_wire_resistance",
+        Point.STIMULUS,
+        "wire",
+        "a corroded cell sense wire or joint: this much resistance more",
+        {"resistance": "ohm"},
+        "command.sense_resistance",
+        1.0,
+        lambda a: a["resistance"],
+    ),
     Kind(
         "thermistor_short",
         Point.STIMULUS,
@@ -186,6 +243,19 @@ def kind_of(name: str) -> Kind | Problem:
     )
 
 
+def refused(kind: Kind, arguments: Mapping[str, float]) -> Problem | None:
+    """What is wrong with the size of an argument of a column fault, or None."""
+    rules: dict[str, tuple[str, Callable[[float], bool]]] = {
+        "resistance": ("more than 0 ohm", lambda x: x > 0.0),
+        "current": ("at least 0 A", lambda x: x >= 0.0),
+        "share": ("0 to 1", lambda x: 0.0 <= x <= 1.0),
+    }
+    for name, (expected, is_met) in rules.items():
+        if name in arguments and not is_met(arguments[name]):
+            return Problem(f"{kind.name}: {name}", expected=expected, found=f"{arguments[name]:g}")
+    return None
+
+
 def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Problem:
     """First column and count that a column fault of ``kind`` on ``target`` acts on, or what is wrong with the target."""
     matched = TARGET.match(target)
@@ -193,8 +263,8 @@ def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Probl
         return Problem("fault target", expected=_shape(kind), found=target)
     noun, index = matched["noun"], matched["index"]
     name = kind.column
-    if kind.noun in ("contactor", "rail"):
-        choices = CONTACTORS if kind.noun == "contactor" else ("plus", "minus")
+    choices = CHOICES.get(kind.noun)
+    if choices is not None:
         if noun not in choices:
             return Problem(
                 "fault target", expected=" or ".join(choices), found=target, nearest=nearest(noun, choices) or ""
@@ -216,7 +286,9 @@ def columns_of(kind: Kind, target: str, table: Table) -> tuple[int, int] | Probl
 
 
 def _shape(kind: Kind) -> str:
-    examples = {"cell": "cell[3]", "wire": "wire[3]", "sensor": "sensor[3]", "contactor": "main_plus", "rail": "plus"}
+    if kind.noun in CHOICES:
+        return CHOICES[kind.noun][0]
+    examples = {"cell": "cell[3]", "joint": "joint[3]", "wire": "wire[3]", "sensor": "sensor[3]"}
     return examples.get(kind.noun, "shown.pack_current")
 
 

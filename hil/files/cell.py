@@ -8,11 +8,12 @@ and efficiency straight lines over T; beyond the first and the last temperature 
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from hil.errors import InputError, Problem
+from hil.files.abuse import Chemistry
 from hil.files.validate import Strict, load_model
 
 MOST_TEMPERATURES = 8
@@ -66,7 +67,7 @@ class CellModel(Strict):
     cell: str
     source: Any
     licence: str
-    chemistry: Literal["LFP", "NMC", "NCA", "LMO", "LCO"] | None = None
+    chemistry: Chemistry | None = None
     capacity_ah: Positive
     mass_kg: Positive
     heat_capacity_j_per_k: Positive

@@ -1,6 +1,6 @@
 """Electrochemistry of the groups in series, in a form of its own.
 
-Polarisation is two charge stores fed by the cell current and leaking through their resistor (q' = i - q / tau,
+Polarisation is three charge stores fed by the cell current and leaking through their resistor (q' = i - q / tau,
 v = q R / tau), stepped by the implicit midpoint rule, which keeps the energy balance exact. Hysteresis is a stack of
 stop operators (Prandtl 1928, Ishlinskii 1944; Brokate and Sprekels, Hysteresis and Phase Transitions, 1996, ch. 2).
 Their weights give the exponential major loop of the cell file; at rest one of each pair leans either way, so that
@@ -11,47 +11,12 @@ instantaneous part. The OCV is read every step, by pieces; the resistances chang
 import math
 from typing import Annotated
 
-import numpy as np
-
-from hil.files.cell import MOST_KNOTS, MOST_SOC_POINTS, MOST_TEMPERATURES
-from hil.files.pack import PackModel
-from hil.kernel import F64, I64, Floats, Ints, Ints32, kernel, normal, stream_seed
+from hil.kernel import F64, I64, Floats, Ints, Ints32, kernel
+from hil.plant.tables import STOPS, CellsParams, activated, along
 from hil.tick import CELLS
 
-STOPS = 12  # pairs of the STOP_ENDS below
-STOP_ENDS = (0.22, 0.55, 1.0, 1.65, 2.6, 4.6)  # where the straight pieces of 2 (1 - exp(-x)) end, x = gamma dSoC
-SIGN_WIDTH = 2e-5  # SoC over which the instantaneous part of the hysteresis turns round
 KELVIN = 273.15
-CAPACITY_CHANNEL, RESISTANCE_CHANNEL, SOC_CHANNEL = 0, 1, 2
-LEAST_FACTOR = 0.2  # a scattered capacity or resistance is never below this share of the nominal one
-
-
-class CellsParams:
-    """Tables of the cell and scatter of the groups; ``n_*`` are the counts in use."""
-
-    n_cells: I64
-    n_rows: I64  # temperatures
-    n_points: I64  # SoC points of the OCV
-    n_knots: I64
-    temps_degc: Annotated[Floats, MOST_TEMPERATURES]
-    ocv_v: Annotated[Floats, MOST_TEMPERATURES, MOST_SOC_POINTS]
-    docv_dt_v_per_k: Annotated[Floats, MOST_SOC_POINTS]
-    r0_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]  # of a nominal group, like the next ones
-    r1_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    tau1_s: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    r2_ohm: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    tau2_s: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    m_v: Annotated[Floats, MOST_TEMPERATURES, MOST_KNOTS]
-    gamma: Annotated[Floats, MOST_TEMPERATURES]
-    m0_v: Annotated[Floats, MOST_TEMPERATURES]
-    efficiency: Annotated[Floats, MOST_TEMPERATURES]
-    stop_rate: Annotated[Floats, STOPS]  # stop movement per gamma dSoC
-    stop_weight: Annotated[Floats, STOPS]  # sum 1
-    sign_rate: F64  # movement of the instantaneous stop per SoC
-    bleed_s: F64  # conductance of a balancing resistor
-    capacity_c: Annotated[Floats, CELLS]  # coulomb, with scatter
-    r_factor: Annotated[Floats, CELLS]
-    soc_offset: Annotated[Floats, CELLS]
+READ_AGAIN_K, READ_AGAIN_SOC = 0.01, 1e-4  # how far a group moves before its tables are read again
 
 
 class CellsState:
@@ -60,15 +25,20 @@ class CellsState:
     soc: Annotated[Floats, CELLS]
     q1_c: Annotated[Floats, CELLS]
     q2_c: Annotated[Floats, CELLS]
+    q3_c: Annotated[Floats, CELLS]
     stop: Annotated[Floats, STOPS, CELLS]  # -1 after discharge .. +1 after charge
     sign: Annotated[Floats, CELLS]  # instantaneous part, -1 .. +1
-    row: Annotated[Ints, CELLS]  # temperature row of the tables, from ``refresh``
+    read_degc: Annotated[Floats, CELLS]  # where ``refresh`` last read the tables
+    read_soc: Annotated[Floats, CELLS]
+    row: Annotated[Ints, CELLS]  # temperature row of the tables
     row_weight: Annotated[Floats, CELLS]
     r0_ohm: Annotated[Floats, CELLS]
     s1_per_f: Annotated[Floats, CELLS]  # R1 / tau1
     leak1_hz: Annotated[Floats, CELLS]  # 1 / tau1
     s2_per_f: Annotated[Floats, CELLS]
     leak2_hz: Annotated[Floats, CELLS]
+    s3_per_f: Annotated[Floats, CELLS]
+    leak3_hz: Annotated[Floats, CELLS]
     m_v: Annotated[Floats, CELLS]
     m0_v: Annotated[Floats, CELLS]
     gamma: Annotated[Floats, CELLS]
@@ -81,14 +51,17 @@ class CellsState:
     piece_to: Annotated[Floats, CELLS]
     hysteresis_v: Annotated[Floats, CELLS]
     emf_v: Annotated[Floats, CELLS]  # OCV + hysteresis - polarisation: the terminal voltage without R0
-    parallel_s: Annotated[Floats, CELLS]  # internal short plus balancing resistor in force
+    parallel_s: Annotated[Floats, CELLS]  # internal short, self-discharge and balancing resistor in force
+    joint_ohm: Annotated[Floats, CELLS]  # extra resistance of the busbar joint on its plus side, inside its sense wires
     bleed_share: Annotated[Floats, CELLS]  # share of the balancing resistor in parallel_s
     divider: Annotated[Floats, CELLS]  # 1 / (1 + R0 parallel_s)
     heat_j: Annotated[Floats, CELLS]  # made since the thermal chain last took it
     chemical_j: Annotated[Floats, CELLS]  # released (negative: taken up)
     made_j: Annotated[Floats, CELLS]  # heat in the group
     bleed_j: Annotated[Floats, CELLS]  # made in the balancing resistor
+    joint_j: Annotated[Floats, CELLS]  # made in the joint, of what was delivered; half of it warms either neighbour
     delivered_j: Annotated[Floats, CELLS]  # into the stack's circuit
+    n_joints: I64  # with an extra resistance
     # of the last step, at its middle
     moved: Annotated[Floats, CELLS]  # SoC, then gamma times it
     extra_a: Annotated[Floats, CELLS]  # through parallel_s
@@ -96,63 +69,77 @@ class CellsState:
     polarised_v: Annotated[Floats, CELLS]
     leaked_w: Annotated[Floats, CELLS]
     before_v: Annotated[Floats, CELLS]  # hysteresis at its start
+    values: Annotated[Floats, 7]  # of the tables last read
     source_v: F64  # the stack seen from its terminals: voltage and resistance
     source_ohm: F64
     throughput_c: F64  # through the terminals of the stack, signed
 
 
 @kernel
-def _along(grid: Floats, row: int, weight: float, knot: int, part: float) -> float:
-    """Bilinear value of a table [temperature][knot]."""
-    low = grid[row, knot] + part * (grid[row, knot + 1] - grid[row, knot])
-    if weight == 0.0:
-        return float(low)
-    high = grid[row + 1, knot] + part * (grid[row + 1, knot + 1] - grid[row + 1, knot])
-    return float(low + weight * (high - low))
-
-
-@kernel
 def refresh(s: CellsState, p: CellsParams, temperature_degc: Floats) -> None:
-    """Read all slow tables for the SoC and temperature of each group; held flat outside the tables."""
-    last = p.n_knots - 1
+    """Read the slow tables of every group that has moved by READ_AGAIN_K or READ_AGAIN_SOC since it last did so.
+
+    With the A123 cell that is at most 0.1 % of a resistance. What a new resistance adds to the energy in a polarisation
+    store is taken from the heat.
+    """
     for c in range(p.n_cells):
         degc = temperature_degc[c]
-        row, weight = 0, 0.0
-        while row < p.n_rows - 2 and degc >= p.temps_degc[row + 1]:
-            row += 1
-        if p.n_rows > 1:
-            weight = (degc - p.temps_degc[row]) / (p.temps_degc[row + 1] - p.temps_degc[row])
-            weight = min(max(weight, 0.0), 1.0)
-        x = min(max(s.soc[c], 0.0), 1.0) * last
-        knot = min(int(x), last - 1)
-        part = x - knot
-        s.row[c], s.row_weight[c] = row, weight
-        factor = p.r_factor[c]
-        s.r0_ohm[c] = factor * _along(p.r0_ohm, row, weight, knot, part)
-        s.leak1_hz[c] = 1.0 / _along(p.tau1_s, row, weight, knot, part)
-        s.leak2_hz[c] = 1.0 / _along(p.tau2_s, row, weight, knot, part)
-        s.s1_per_f[c] = factor * _along(p.r1_ohm, row, weight, knot, part) * s.leak1_hz[c]
-        s.s2_per_f[c] = factor * _along(p.r2_ohm, row, weight, knot, part) * s.leak2_hz[c]
-        s.m_v[c] = _along(p.m_v, row, weight, knot, part)
-        high = min(row + 1, p.n_rows - 1)
-        s.gamma[c] = p.gamma[row] + weight * (p.gamma[high] - p.gamma[row])
-        s.m0_v[c] = p.m0_v[row] + weight * (p.m0_v[high] - p.m0_v[row])
-        s.efficiency[c] = p.efficiency[row] + weight * (p.efficiency[high] - p.efficiency[row])
-        point = min(int(min(max(s.soc[c], 0.0), 1.0) * (p.n_points - 1) + 0.5), p.n_points - 1)
-        s.entropic_v[c] = (degc + KELVIN) * p.docv_dt_v_per_k[point]
-    _reread(s, p)
+        if abs(degc - s.read_degc[c]) < READ_AGAIN_K and abs(s.soc[c] - s.read_soc[c]) < READ_AGAIN_SOC:
+            continue
+        stored_j = _stored_j(s, c)
+        _read(s, p, c, degc)
+        stored_j -= _stored_j(s, c)
+        s.heat_j[c] += stored_j
+        s.made_j[c] += stored_j
 
 
 @kernel
-def _reread(s: CellsState, p: CellsParams) -> None:
-    """OCV, hysteresis and EMF from the state as it stands."""
-    for c in range(p.n_cells):
-        _find_piece(s, p, c)
-        s.ocv_v[c] = s.piece_v[c] + s.piece_slope_v[c] * s.soc[c]
-        s.hysteresis_v[c] = s.m0_v[c] * s.sign[c]
-        for j in range(STOPS):
-            s.hysteresis_v[c] += s.m_v[c] * p.stop_weight[j] * s.stop[j, c]
-        s.emf_v[c] = s.ocv_v[c] + s.hysteresis_v[c] - s.s1_per_f[c] * s.q1_c[c] - s.s2_per_f[c] * s.q2_c[c]
+def _stored_j(s: CellsState, c: int) -> float:
+    """Energy in the polarisation stores of a group, J."""
+    first = s.s1_per_f[c] * s.q1_c[c] * s.q1_c[c]
+    return float(0.5 * (first + s.s2_per_f[c] * s.q2_c[c] * s.q2_c[c] + s.s3_per_f[c] * s.q3_c[c] * s.q3_c[c]))
+
+
+@kernel
+def _read(s: CellsState, p: CellsParams, c: int, degc: float) -> None:
+    """Read all tables for one group's SoC and temperature, then its OCV, hysteresis and EMF as they stand."""
+    row, weight, bent = 0, 0.0, 0.0
+    while row < p.n_rows - 2 and degc >= p.temps_degc[row + 1]:
+        row += 1
+    if p.n_rows > 1:
+        cold, warm = p.temps_degc[row], p.temps_degc[row + 1]
+        weight = min(max((degc - cold) / (warm - cold), 0.0), 1.0)
+        bent = weight * (warm + KELVIN) / (cold + weight * (warm - cold) + KELVIN)
+    at = min(max(s.soc[c], 0.0), 1.0) * (p.n_knots - 1)
+    knot = min(int(at), p.n_knots - 2)
+    part = at - knot
+    s.read_degc[c], s.read_soc[c] = degc, s.soc[c]
+    s.row[c], s.row_weight[c] = row, weight
+    factor, x = p.r_factor[c], s.values
+    activated(p.pairs, row, bent, knot, part, x)
+    s.r0_ohm[c] = factor * x[0]
+    s.s1_per_f[c], s.leak1_hz[c] = factor * x[1] / x[2], 1.0 / x[2]
+    s.s2_per_f[c], s.leak2_hz[c] = factor * x[3] / x[4], 1.0 / x[4]
+    s.s3_per_f[c], s.leak3_hz[c] = factor * x[5] / x[6], 1.0 / x[6]
+    s.m_v[c] = along(p.m_v, row, weight, knot, part)
+    high = min(row + 1, p.n_rows - 1)
+    s.gamma[c] = p.gamma[row] + weight * (p.gamma[high] - p.gamma[row])
+    s.m0_v[c] = p.m0_v[row] + weight * (p.m0_v[high] - p.m0_v[row])
+    s.efficiency[c] = p.efficiency[row] + weight * (p.efficiency[high] - p.efficiency[row])
+    point = int(min(max(s.soc[c], 0.0), 1.0) * (p.n_points - 1) + 0.5)
+    s.entropic_v[c] = (degc + KELVIN) * p.docv_dt_v_per_k[point]
+    _find_piece(s, p, c)
+    s.ocv_v[c] = s.piece_v[c] + s.piece_slope_v[c] * s.soc[c]
+    s.hysteresis_v[c] = s.m0_v[c] * s.sign[c]
+    for j in range(STOPS):
+        s.hysteresis_v[c] += s.m_v[c] * p.stop_weight[j] * s.stop[j, c]
+    s.emf_v[c] = s.ocv_v[c] + s.hysteresis_v[c] - _polarisation_v(s, c)
+
+
+@kernel
+def _polarisation_v(s: CellsState, c: int) -> float:
+    """Voltage of the three polarisation stores of a group."""
+    return float(s.s1_per_f[c] * s.q1_c[c] + s.s2_per_f[c] * s.q2_c[c] + s.s3_per_f[c] * s.q3_c[c])
 
 
 @kernel
@@ -174,24 +161,33 @@ def source(s: CellsState, p: CellsParams) -> None:
 
 
 @kernel
-def latch(s: CellsState, p: CellsParams, bleed: Ints32, row: Floats, column: int) -> None:
-    """Take shorts (``row`` from ``column``, S) and balancing switches, in force from now on; with ``source`` after."""
+def latch(s: CellsState, p: CellsParams, bleed: Ints32, row: Floats, columns: Ints, broken_s: Floats) -> None:
+    """Take faults and balancing switches, in force from now on; with ``source`` after.
+
+    ``columns``: the row's first column of shorts (S), self-discharge (A at half charge) and joint resistances (ohm).
+    ``broken_s``: conductance of each separator that has given way.
+    """
+    shorts, leaks, joints = columns[0], columns[1], columns[2]
+    ohms, s.n_joints = 0.0, 0
     for c in range(p.n_cells):
-        short = row[column + c]
-        parallel = short + (p.bleed_s if bleed[c] != 0 else 0.0)
-        s.bleed_share[c] = (parallel - short) / parallel if parallel > 0.0 else 0.0
+        inner = row[shorts + c] + row[leaks + c] / p.nominal_v + broken_s[c]
+        parallel = inner + (p.bleed_s if bleed[c] != 0 else 0.0)
+        s.bleed_share[c] = (parallel - inner) / parallel if parallel > 0.0 else 0.0
         s.parallel_s[c] = parallel
         s.divider[c] = 1.0 / (1.0 + s.r0_ohm[c] * parallel)
-    ohms = 0.0
+        joint = row[joints + c]
+        s.joint_ohm[c] = joint
+        s.n_joints += 1 if joint > 0.0 else 0
     for c in range(p.n_cells):
-        ohms += s.r0_ohm[c] * s.divider[c]
+        ohms += s.r0_ohm[c] * s.divider[c] + s.joint_ohm[c]
     s.source_ohm = ohms
 
 
 @kernel
 def terminal(s: CellsState, index: int, current_a: float) -> float:
-    """Terminal voltage of a group at this instant with ``current_a`` through the stack, V."""
-    return float((s.emf_v[index] - s.r0_ohm[index] * current_a) * s.divider[index])
+    """Voltage between a group's sense wires at this instant with ``current_a`` through the stack, V."""
+    inner_v = (s.emf_v[index] - s.r0_ohm[index] * current_a) * s.divider[index]
+    return float(inner_v - s.joint_ohm[index] * current_a)
 
 
 @kernel
@@ -204,6 +200,8 @@ def advance(s: CellsState, p: CellsParams, dt_s: float, mean_a: float, mean_a2: 
     _turn(s, p)
     _read_ocv(s, p)
     _book(s, p, dt_s, mean_a, mean_a2)
+    if s.n_joints > 0:
+        _join(s, p, mean_a2 * dt_s)
     s.throughput_c += mean_a * dt_s
 
 
@@ -218,14 +216,16 @@ def _move(s: CellsState, p: CellsParams, dt_s: float, mean_a: float) -> None:
         moved = -stored * dt_s / p.capacity_c[c]
         middle1 = (s.q1_c[c] + half * current) / (1.0 + half * s.leak1_hz[c])
         middle2 = (s.q2_c[c] + half * current) / (1.0 + half * s.leak2_hz[c])
+        middle3 = (s.q3_c[c] + half * current) / (1.0 + half * s.leak3_hz[c])
         s.q1_c[c] = 2.0 * middle1 - s.q1_c[c]
         s.q2_c[c] = 2.0 * middle2 - s.q2_c[c]
-        v1, v2 = s.s1_per_f[c] * middle1, s.s2_per_f[c] * middle2
+        s.q3_c[c] = 2.0 * middle3 - s.q3_c[c]
+        v1, v2, v3 = s.s1_per_f[c] * middle1, s.s2_per_f[c] * middle2, s.s3_per_f[c] * middle3
         s.soc[c] += moved
         s.moved[c] = moved
         s.extra_a[c], s.stored_a[c] = extra, stored
-        s.polarised_v[c] = v1 + v2
-        s.leaked_w[c] = v1 * s.leak1_hz[c] * middle1 + v2 * s.leak2_hz[c] * middle2
+        s.polarised_v[c] = v1 + v2 + v3
+        s.leaked_w[c] = v1 * s.leak1_hz[c] * middle1 + v2 * s.leak2_hz[c] * middle2 + v3 * s.leak3_hz[c] * middle3
 
 
 @kernel
@@ -280,8 +280,8 @@ def _find_piece(s: CellsState, p: CellsParams, index: int) -> None:
     steps = p.n_points - 1
     point = min(max(int(s.soc[index] * steps), 0), steps - 1)
     row, weight = s.row[index], s.row_weight[index]
-    low = _along(p.ocv_v, row, weight, point, 0.0)
-    high = _along(p.ocv_v, row, weight, point, 1.0)
+    low = along(p.ocv_v, row, weight, point, 0.0)
+    high = along(p.ocv_v, row, weight, point, 1.0)
     s.piece_slope_v[index] = (high - low) * steps
     s.piece_v[index] = low - (high - low) * point
     s.piece_from[index] = point / steps if point > 0 else -math.inf
@@ -299,7 +299,7 @@ def _book(s: CellsState, p: CellsParams, dt_s: float, mean_a: float, mean_a2: fl
         middle_h = 0.5 * (s.hysteresis_v[c] + s.before_v[c])
         inner = middle_ocv + middle_h - s.polarised_v[c]
         s.ocv_v[c] = ocv
-        s.emf_v[c] = ocv + s.hysteresis_v[c] - s.s1_per_f[c] * s.q1_c[c] - s.s2_per_f[c] * s.q2_c[c]
+        s.emf_v[c] = ocv + s.hysteresis_v[c] - _polarisation_v(s, c)
         aside_w = extra * (inner - r0 * current)
         made_w = r0 * (mean_a2 + extra * (mean_a + current)) + s.leaked_w[c] - current * (middle_h + s.entropic_v[c])
         made_w += (stored - current) * middle_ocv + aside_w * (1.0 - s.bleed_share[c])
@@ -308,6 +308,16 @@ def _book(s: CellsState, p: CellsParams, dt_s: float, mean_a: float, mean_a2: fl
         s.bleed_j[c] += aside_w * s.bleed_share[c] * dt_s
         s.delivered_j[c] += (mean_a * inner - r0 * (mean_a2 + mean_a * extra)) * dt_s
         s.chemical_j[c] += (stored * middle_ocv - current * s.entropic_v[c]) * dt_s
+
+
+@kernel
+def _join(s: CellsState, p: CellsParams, square_a2s: float) -> None:
+    """Heat of the joints by the integral of the squared current; a joint lies between two groups, the last at the end."""
+    for c in range(p.n_cells):
+        made_j = s.joint_ohm[c] * square_a2s
+        s.joint_j[c] += made_j
+        s.heat_j[c] += 0.5 * made_j
+        s.heat_j[min(c + 1, p.n_cells - 1)] += 0.5 * made_j
 
 
 @kernel
@@ -330,65 +340,21 @@ def polarisation_j(s: CellsState, p: CellsParams) -> float:
     """Energy in the polarisation stores of all groups, J."""
     total = 0.0
     for c in range(p.n_cells):
-        total += 0.5 * (s.s1_per_f[c] * s.q1_c[c] ** 2 + s.s2_per_f[c] * s.q2_c[c] ** 2)
+        total += _stored_j(s, c)
     return total
 
 
 @kernel
 def begin(s: CellsState, p: CellsParams, soc: float, temperature_degc: Floats) -> None:
-    """Put all groups at rest at ``soc`` plus their scatter, on the middle of the hysteresis, energies 0."""
+    """Put all groups of a zeroed state at rest at ``soc`` plus their scatter, on the middle of the hysteresis."""
     ohms = 0.0
     for c in range(p.n_cells):
         s.soc[c] = min(max(soc + p.soc_offset[c], 0.0), 1.0)
-        s.q1_c[c], s.q2_c[c], s.sign[c] = 0.0, 0.0, 0.0
-        s.parallel_s[c], s.bleed_share[c], s.divider[c] = 0.0, 0.0, 1.0
-        s.heat_j[c], s.chemical_j[c], s.made_j[c], s.bleed_j[c], s.delivered_j[c] = 0.0, 0.0, 0.0, 0.0, 0.0
+        s.divider[c], s.read_degc[c] = 1.0, math.inf
         for j in range(STOPS):
             s.stop[j, c] = 1.0 if j % 2 == 0 else -1.0
-    s.throughput_c = 0.0
     refresh(s, p, temperature_degc)
     for c in range(p.n_cells):
         ohms += s.r0_ohm[c]
     s.source_ohm = ohms
     source(s, p)
-
-
-def stop_stack() -> tuple[list[float], list[float]]:
-    """(movement per gamma dSoC, weight) of each stop; pairs are alike.
-
-    The branch after a full reversal follows 2 (1 - exp(-x)) within 5 % of the half width, in straight pieces between
-    the ``STOP_ENDS``: a stop of reach r adds w min(x, 2 r), so w is the change of slope at its end.
-    """
-    ends = np.array([0.0, *STOP_ENDS])
-    branch = 2.0 * (1.0 - np.exp(-ends))
-    slopes = np.append(np.diff(branch) / np.diff(ends), 0.0)
-    weights = (slopes[:-1] - slopes[1:]) * ends[1:] / 2.0
-    return list(np.repeat(2.0 / ends[1:], 2)), list(np.repeat(weights / weights.sum() / 2.0, 2))
-
-
-def fill(record: CellsParams, pack: PackModel, seed: int) -> None:
-    """Fill the params from the pack file; the scatter comes from the run's ``seed`` and the group's number only."""
-    cell, parallel = pack.cell, pack.parallel
-    rows, points, knots = len(cell.temperatures_degc), len(cell.soc), len(cell.soc_knots)
-    record.n_cells, record.n_rows, record.n_points, record.n_knots = pack.series, rows, points, knots
-    record.temps_degc[:rows] = cell.temperatures_degc
-    record.ocv_v[:rows, :points] = cell.ocv_v
-    if cell.docv_dt_v_per_k is not None:
-        record.docv_dt_v_per_k[:points] = cell.docv_dt_v_per_k
-    for name in ("r0_ohm", "r1_ohm", "r2_ohm"):
-        getattr(record, name)[:rows, :knots] = np.array(getattr(cell, name)) / parallel
-    for name in ("tau1_s", "tau2_s"):
-        getattr(record, name)[:rows, :knots] = getattr(cell, name)
-    record.m_v[:rows, :knots] = cell.hysteresis.m_v
-    record.gamma[:rows], record.m0_v[:rows] = cell.hysteresis.gamma, cell.hysteresis.m0_v
-    record.efficiency[:rows] = cell.coulombic_efficiency
-    record.stop_rate[:], record.stop_weight[:] = stop_stack()
-    record.sign_rate = 2.0 / SIGN_WIDTH
-    record.bleed_s = 1.0 / pack.balancing.resistance
-    stream = stream_seed(seed, "plant.scatter")
-    for c in range(pack.series):
-        draw = [normal(stream, channel, 0, c) for channel in (CAPACITY_CHANNEL, RESISTANCE_CHANNEL, SOC_CHANNEL)]
-        capacity = max(1.0 + pack.scatter.capacity_sigma * draw[0], LEAST_FACTOR)
-        record.capacity_c[c] = pack.capacity_ah * 3600.0 * capacity
-        record.r_factor[c] = max(1.0 + pack.scatter.resistance_sigma * draw[1], LEAST_FACTOR)
-        record.soc_offset[c] = pack.scatter.soc_sigma * draw[2]

@@ -4,14 +4,14 @@
 over what this row asks for and writes ``truth.*`` at this instant, so that all of one row belongs together.
 """
 
-from typing import Any
+from typing import Annotated, cast
 
 import numpy as np
 
 from hil.files.pack import PackModel
 from hil.image import Table, bind
-from hil.kernel import F64, I64, Floats, Ints32, Rows, kernel, view, zeros
-from hil.plant import cells, circuit, contactors, isolation, thermal
+from hil.kernel import F64, I64, Floats, Ints, Ints32, Rows, kernel, plain, view, zeros
+from hil.plant import abuse, cells, circuit, contactors, isolation, tables, thermal
 from hil.tick import SWITCHES, Edges, Switch
 
 PLUS, MINUS, PRECHARGE = int(Switch.MAIN_PLUS), int(Switch.MAIN_MINUS), int(Switch.PRECHARGE)
@@ -20,15 +20,21 @@ PLUS, MINUS, PRECHARGE = int(Switch.MAIN_PLUS), int(Switch.MAIN_MINUS), int(Swit
 class PlantParams:
     """Params of the rooms and the columns read and written."""
 
-    cells: cells.CellsParams
+    cells: tables.CellsParams
     thermal: thermal.ThermalParams
+    abuse: abuse.AbuseParams
     contactors: contactors.ContactorParams
     circuit: circuit.CircuitParams
     isolation: isolation.IsolationParams
     n_cells: I64
     col_intent_load_current: I64
     col_intent_coolant_temperature: I64
+    in_cells: Annotated[Ints, 3]  # first columns of shorts, self-discharge and busbar joints
     col_plant_in_short_conductance: I64
+    col_plant_in_self_discharge: I64
+    col_plant_in_busbar_resistance: I64
+    col_plant_in_cell_heating: I64
+    col_plant_in_coolant_share: I64
     col_plant_in_weld_main_plus: I64
     col_plant_in_weld_main_minus: I64
     col_plant_in_weld_precharge: I64
@@ -49,6 +55,9 @@ class PlantParams:
     col_truth_fuse_blown: I64
     col_truth_precharge_energy: I64
     col_truth_heat: I64
+    col_truth_runaway_heat: I64
+    col_truth_cells_vented: I64
+    col_truth_gas_pressure: I64
     col_truth_pole_main_plus: I64
     col_truth_pole_main_minus: I64
     col_truth_pole_precharge: I64
@@ -61,6 +70,7 @@ class PlantState:
     tick_heat_j: F64  # made in the cells since the last tick
     cells: cells.CellsState
     thermal: thermal.ThermalState
+    abuse: abuse.AbuseState
     contactors: contactors.ContactorState
     circuit: circuit.CircuitState
     isolation: isolation.IsolationState
@@ -71,6 +81,10 @@ def prepare(s: PlantState, p: PlantParams, row: Floats) -> None:
     """Set every ``plant_in.*`` column to healthy; PLANT faults change them before ``step``. ``s`` is not changed."""
     for c in range(p.n_cells):
         row[p.col_plant_in_short_conductance + c] = 0.0
+        row[p.col_plant_in_self_discharge + c] = 0.0
+        row[p.col_plant_in_busbar_resistance + c] = 0.0
+        row[p.col_plant_in_cell_heating + c] = 0.0
+    row[p.col_plant_in_coolant_share] = 1.0
     row[p.col_plant_in_weld_main_plus] = 0.0
     row[p.col_plant_in_weld_main_minus] = 0.0
     row[p.col_plant_in_weld_precharge] = 0.0
@@ -140,11 +154,16 @@ def _switch(s: PlantState, p: PlantParams, poles: Edges) -> None:
 
 @kernel
 def _slow(s: PlantState, p: PlantParams, dt_ns: int) -> None:
-    """What changes within minutes: temperatures and the tables that depend on them."""
+    """What changes within minutes: temperatures, reactions and the tables that depend on them."""
     isolation.advance(s.isolation, p.isolation, dt_ns * 1e-9, s.cells.source_v)
     s.thermal.waited_ns += dt_ns
+    if s.thermal.n_heated > 0:
+        thermal.warm(s.thermal, p.thermal, s.cells.heat_j, dt_ns * 1e-9)
     if s.thermal.waited_ns >= p.thermal.step_ns:
-        thermal.advance(s.thermal, p.thermal, s.cells.heat_j, s.thermal.waited_ns * 1e-9)
+        waited_s = s.thermal.waited_ns * 1e-9
+        abuse.advance(s.abuse, p.abuse, s.thermal.temperature_degc, s.cells.heat_j, waited_s)
+        thermal.advance(s.thermal, p.thermal, s.cells.heat_j, waited_s)
+        abuse.settle(s.abuse, p.abuse, s.thermal.temperature_degc, s.thermal.coolant_degc, waited_s)
         s.thermal.waited_ns = 0
         cells.refresh(s.cells, p.cells, s.thermal.temperature_degc)
 
@@ -156,7 +175,8 @@ def _latch(s: PlantState, p: PlantParams, bleed: Ints32, row: Floats) -> None:
     s.circuit.load_a = 0.0 if load_a != load_a else load_a
     coolant = row[p.col_intent_coolant_temperature]
     s.thermal.coolant_degc = p.thermal.coolant_degc if coolant != coolant else coolant
-    cells.latch(s.cells, p.cells, bleed, row, p.col_plant_in_short_conductance)
+    thermal.latch(s.thermal, p.thermal, row, p.col_plant_in_cell_heating, p.col_plant_in_coolant_share)
+    cells.latch(s.cells, p.cells, bleed, row, p.in_cells, s.abuse.broken_s)
     isolation.latch(s.isolation, row, p.col_plant_in_leak_plus, p.col_plant_in_leak_minus)
     weld, stuck = s.contactors.weld, s.contactors.stuck
     weld[PLUS] = row[p.col_plant_in_weld_main_plus] >= 0.5
@@ -189,26 +209,18 @@ def _write(s: PlantState, p: PlantParams, heat_w: float, row: Floats) -> None:
     row[p.col_truth_fuse_blown] = s.circuit.blown
     row[p.col_truth_precharge_energy] = s.circuit.precharge_j
     row[p.col_truth_heat] = heat_w
+    row[p.col_truth_runaway_heat] = s.abuse.power_w
+    row[p.col_truth_cells_vented] = s.abuse.n_vented
+    row[p.col_truth_gas_pressure] = s.abuse.pressure_pa
     row[p.col_truth_pole_main_plus] = pole[PLUS]
     row[p.col_truth_pole_main_minus] = pole[MINUS]
     row[p.col_truth_pole_precharge] = pole[PRECHARGE]
 
 
 @kernel
-def begin(s: PlantState, p: PlantParams, soc: float, temperature_degc: float) -> None:
-    """At rest, everything open and healthy, at time 0."""
-    s.t_ns, s.tick_heat_j = 0, 0.0
-    thermal.begin(s.thermal, p.thermal, temperature_degc)
-    cells.begin(s.cells, p.cells, soc, s.thermal.temperature_degc)
-    contactors.begin(s.contactors)
-    circuit.begin(s.circuit)
-    isolation.begin(s.isolation, p.isolation, s.cells.source_v)
-
-
-@kernel
-def begin_rows(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float, temperature_degc: float) -> None:
-    """``begin`` on arrays of one."""
-    begin(states[0], fixed[0], soc, temperature_degc)
+def begin_rows(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float) -> None:
+    """Put the groups at rest at the temperatures that stand in ``states``; arrays of one."""
+    cells.begin(states[0].cells, fixed[0].cells, soc, states[0].thermal.temperature_degc)
 
 
 def params(pack: PackModel, seed: int, table: Table) -> Rows[PlantParams]:
@@ -222,8 +234,14 @@ def params(pack: PackModel, seed: int, table: Table) -> Rows[PlantParams]:
     record = view(made)
     bind(record, table)
     record.n_cells = pack.series
-    cells.fill(record.cells, pack, seed)
+    record.in_cells[:] = (
+        record.col_plant_in_short_conductance,
+        record.col_plant_in_self_discharge,
+        record.col_plant_in_busbar_resistance,
+    )
+    tables.fill(record.cells, pack, seed)
     thermal.fill(record.thermal, pack)
+    abuse.fill(record.abuse, pack)
     contactors.fill(record.contactors, pack)
     circuit.fill(record.circuit, pack)
     isolation.fill(record.isolation, pack)
@@ -235,6 +253,12 @@ def start(states: Rows[PlantState], fixed: Rows[PlantParams], soc: float, temper
 
     Takes arrays of one record; views into a larger record will do. Everything is open, healthy, the link discharged.
     """
-    own: Any = np.ascontiguousarray(np.asarray(states))
-    begin_rows(own, np.ascontiguousarray(np.asarray(fixed)), float(soc), float(temperature_degc))
+    own, given = zeros(PlantState), np.ascontiguousarray(np.asarray(fixed))
+    s, p = view(own), view(given)
+    plain(thermal.begin)(s.thermal, p.thermal, float(temperature_degc))  # once a run: not worth compiling
+    plain(abuse.begin)(s.abuse, p.abuse)
+    plain(contactors.begin)(s.contactors)
+    plain(circuit.begin)(s.circuit)
+    begin_rows(own, cast("Rows[PlantParams]", given), float(soc))
+    plain(isolation.begin)(s.isolation, p.isolation, s.cells.source_v)
     np.asarray(states)[...] = own

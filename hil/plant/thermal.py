@@ -30,7 +30,11 @@ class ThermalState:
 
     temperature_degc: Annotated[Floats, CELLS]
     coolant_degc: F64
+    coolant_share: F64  # of its conductance that is left
     coolant_j: F64
+    heating_w: Annotated[Floats, CELLS]  # from a source outside the cells
+    n_heated: I64
+    heating_j: F64  # it brought since ``begin``
     waited_ns: I64  # since the last step
 
 
@@ -40,7 +44,8 @@ def advance(s: ThermalState, p: ThermalParams, heat_j: Floats, dt_s: float) -> N
 
     Long steps are cut so that the fastest group moves by less than a tenth of its distance at a time.
     """
-    fastest_hz = (2.0 * p.between_w_per_k + p.coolant_w_per_k) / p.heat_capacity_j_per_k
+    coolant_w_per_k = p.coolant_w_per_k * s.coolant_share
+    fastest_hz = (2.0 * p.between_w_per_k + coolant_w_per_k) / p.heat_capacity_j_per_k
     pieces = 1 + int(10.0 * fastest_hz * dt_s)
     piece_s = dt_s / pieces
     to_k = piece_s / p.heat_capacity_j_per_k
@@ -51,7 +56,7 @@ def advance(s: ThermalState, p: ThermalParams, heat_j: Floats, dt_s: float) -> N
             to_right_w = 0.0
             if c + 1 < p.n_cells:
                 to_right_w = p.between_w_per_k * (here - s.temperature_degc[c + 1])
-            out_w = p.coolant_w_per_k * (here - s.coolant_degc)
+            out_w = coolant_w_per_k * (here - s.coolant_degc)
             made_j = heat_j[c] / pieces
             s.temperature_degc[c] = here + (from_left_w - to_right_w - out_w) * to_k + made_j / p.heat_capacity_j_per_k
             from_left_w = to_right_w
@@ -62,13 +67,30 @@ def advance(s: ThermalState, p: ThermalParams, heat_j: Floats, dt_s: float) -> N
 
 
 @kernel
+def latch(s: ThermalState, p: ThermalParams, row: Floats, heating: int, share: int) -> None:
+    """Take heaters (W from column ``heating`` on) and what is left of the cooling (column ``share``)."""
+    s.n_heated = 0
+    for c in range(p.n_cells):
+        s.heating_w[c] = row[heating + c]
+        s.n_heated += 1 if row[heating + c] != 0.0 else 0
+    s.coolant_share = min(max(row[share], 0.0), 1.0)
+
+
+@kernel
+def warm(s: ThermalState, p: ThermalParams, heat_j: Floats, dt_s: float) -> None:
+    """Add the heaters' energy over ``dt_s`` to what the groups made."""
+    for c in range(p.n_cells):
+        brought_j = s.heating_w[c] * dt_s
+        heat_j[c] += brought_j
+        s.heating_j += brought_j
+
+
+@kernel
 def begin(s: ThermalState, p: ThermalParams, temperature_degc: float) -> None:
-    """All groups at one temperature, the coolant at its default."""
+    """All groups of a zeroed state at one temperature, the coolant at its default."""
     for c in range(p.n_cells):
         s.temperature_degc[c] = temperature_degc
-    s.coolant_degc = p.coolant_degc
-    s.coolant_j = 0.0
-    s.waited_ns = 0
+    s.coolant_degc, s.coolant_share = p.coolant_degc, 1.0
 
 
 def fill(record: ThermalParams, pack: PackModel) -> None:

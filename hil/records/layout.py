@@ -18,7 +18,15 @@ BLOCK = 64  # ticks a buffer can hold
 NARROW = 1024  # columns that checks may use
 BLOCK_FRAMES = 4096
 ROOM = 512  # frames one tick can bring: received, altered or late, sent
-SCALARS = ("pack_current_a", "pack_voltage_v", "link_voltage_v", "coolant_temperature_degc", "supply_v", "bus_load")
+SCALARS = (
+    "pack_current_a",
+    "pack_voltage_v",
+    "link_voltage_v",
+    "coolant_temperature_degc",
+    "supply_v",
+    "gas_pressure_pa",
+    "bus_load",
+)
 """Fields of ``Instruments`` that follow the cells and the temperatures in a row of readings, in this order."""
 SEEN = CELLS + TEMPS + len(SCALARS)
 STEPS = (1e-4, 1e-2, 1e-3)
@@ -95,7 +103,7 @@ class Block:
     n_as_it_is: I64
     change: Annotated[Ints16, BLOCK * SEEN]
     as_it_is: Annotated[Floats, BLOCK * SEEN]
-    scalar: Annotated[Floats, 6]
+    scalar: Annotated[Floats, len(SCALARS)]
     last: Annotated[Floats, SEEN]  # whole number of steps of the last reading that was one, in this block
     edge: Annotated[Rows[PackedEdge], BLOCK * EDGES * 2]
 
@@ -198,8 +206,9 @@ def take_instruments(b: Block, link: Link) -> None:
     take_readings(b, seen.cell_voltage_v, b.n_cells, 0, CELL_STEP)
     take_readings(b, seen.temperature_degc, b.n_temps, b.n_cells, TEMP_STEP)
     b.scalar[0], b.scalar[1], b.scalar[2] = seen.pack_current_a, seen.pack_voltage_v, seen.link_voltage_v
-    b.scalar[3], b.scalar[4], b.scalar[5] = seen.coolant_temperature_degc, seen.supply_v, seen.bus_load
-    take_readings(b, b.scalar, 6, b.n_cells + b.n_temps, SCALAR_STEP)
+    b.scalar[3], b.scalar[4], b.scalar[5] = seen.coolant_temperature_degc, seen.supply_v, seen.gas_pressure_pa
+    b.scalar[6] = seen.bus_load
+    take_readings(b, b.scalar, len(b.scalar), b.n_cells + b.n_temps, SCALAR_STEP)
 
 
 @kernel

@@ -151,6 +151,7 @@ def unknown_link() -> Rows[Link]:
         "link_voltage_v",
         "coolant_temperature_degc",
         "supply_v",
+        "gas_pressure_pa",
         "bus_load",
     ):
         seen[name] = np.nan

@@ -42,7 +42,7 @@ def packed(
     refers: dict[str, dict[str, str]] = {
         SCENARIO: {loaded.model.pack: "pack.yaml", loaded.model.bms: "limits.yaml"}
         | {name: f"profile-{i}.csv" for i, name in enumerate(profiles)},
-        "pack.yaml": {pack.cell: "cell.yaml"},
+        "pack.yaml": {pack.cell: "cell.yaml"} | ({pack.abuse: "abuse.yaml"} if pack.abuse else {}),
         BENCH: {bench.quantities: "bench.quantities.yaml"},
         "bench.quantities.yaml": {quantities.dbc: "bench.dbc", quantities.e2e: "bench.e2e.yaml"},
     }
@@ -56,6 +56,8 @@ def packed(
         "bench.dbc": dbc or resolve(quantities_document, ("dbc",), quantities.dbc),
         "bench.e2e.yaml": resolve(quantities_document, ("e2e",), quantities.e2e),
     }
+    if pack.abuse is not None:
+        paths["abuse.yaml"] = resolve(pack_document, ("abuse",), pack.abuse)
     paths |= {f"profile-{i}.csv": loaded.path.parent / name for i, name in enumerate(profiles)}
     out: dict[str, str] = {}
     index: dict[str, Any] = {}

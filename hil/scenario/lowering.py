@@ -318,6 +318,9 @@ def _fault(work: _Work, t_ns: int, fault: Fault, at: KeyPath) -> None:
         place = catalogue.columns_of(kind, target, work.loaded.table)
         if isinstance(place, Problem):
             raise work.problem((*at, "target"), place)
+        wrong = catalogue.refused(kind, arguments)
+        if wrong is not None:
+            raise work.problem(at, wrong)
     end_ns = -1 if fault.for_ is None else t_ns + fault.for_
     work.faults.append(catalogue.Spec(kind.name, target, work.group, t_ns, end_ns, arguments))
     _until(work, work.group, max(t_ns, end_ns))

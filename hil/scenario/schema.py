@@ -82,9 +82,14 @@ class Fault(Strict):
     """One fault of the catalogue, always removed at its end and at the end of the run."""
 
     kind: str
-    target: str = Field(description="cell[3], wire[3], sensor[3], main_plus, plus, a message or a shown quantity")
+    target: str = Field(
+        description="cell[3], joint[3], wire[3], sensor[3], main_plus, plus, coolant, a message or a shown quantity"
+    )
     for_: Duration | None = Field(None, alias="for")
     resistance: str | None = None
+    current: str | None = None
+    power: str | None = None
+    share: Ratio | None = None
     offset: str | None = None
     probability: Ratio | None = None
     delay: str | None = None

@@ -67,8 +67,10 @@ def take_temperatures(s: PackState, p: PackParams, row: Floats, column: int, sha
 
 @kernel
 def find_mean(s: PackState, p: PackParams) -> None:
-    """Mean SoC, temperature, polarisation and OCV slope of the groups, and the coefficients there."""
-    for r in range(cells.DEGC + 1):
+    """Mean state of the groups, and the coefficients there."""
+    for r in range(cells.GROWTH + 1):
+        if cells.STOP <= r < cells.ASIDE_A:
+            continue  # no coefficient hangs on the stops
         total = 0.0
         for first in range(0, p.n_cells, cells.BLOCK):
             block = s.rows[first // cells.BLOCK]

@@ -12,7 +12,7 @@ import numpy as np
 from hil.files.pack import PackModel
 from hil.image import Table, bind
 from hil.kernel import F64, I64, Floats, Rows, kernel, zeros
-from hil.twin import cells, estimator, pack, tables
+from hil.twin import cells, estimator, health, pack, tables
 
 
 class TwinState:
@@ -22,8 +22,10 @@ class TwinState:
     rows: I64  # since the start
     current_a: F64  # last known measured current
     current_known: I64  # 1 when the last row's current was known
+    corrected_v: F64  # what the filter added to the model's mean voltage after the last row
     pack: pack.PackState
     filter: estimator.FilterState
+    health: health.HealthState
 
 
 class TwinParams:
@@ -32,6 +34,7 @@ class TwinParams:
     dt_ns: I64
     pack: pack.PackParams
     filter: estimator.FilterParams
+    health: health.HealthParams
     col_measured_cell_voltage: I64
     col_measured_temperature: I64
     col_measured_pack_current: I64
@@ -43,6 +46,14 @@ class TwinParams:
     col_twin_soc: I64
     col_twin_soc_sigma: I64
     col_twin_pack_voltage: I64
+    col_twin_capacity: I64
+    col_twin_capacity_sigma: I64
+    col_twin_soh_capacity: I64
+    col_twin_soh_capacity_sigma: I64
+    col_twin_resistance: I64
+    col_twin_resistance_sigma: I64
+    col_twin_resistance_growth: I64
+    col_twin_resistance_growth_sigma: I64
 
 
 def params(model: PackModel, table: Table, dt_ns: int) -> Rows[TwinParams]:
@@ -81,6 +92,7 @@ def from_cell(
     tables.fill(p["pack"]["cell"], cell, parallel, dt_ns * 1e-9, (0.0, surface))
     p["pack"]["coolant_degc"] = math.nan
     estimator.fill(p["filter"], cell.capacity_ah * parallel, sensors)
+    health.fill(p["health"], cell.capacity_ah * parallel)
     return made
 
 
@@ -91,9 +103,10 @@ def start(states: Rows[TwinState], fixed: Rows[TwinParams], soc_guess: float, te
     guess should be as bad as a real one, several per cent off.
     """
     s, p = _one(states), _one(fixed)
-    s["t_ns"], s["rows"], s["current_a"], s["current_known"] = 0, 0, 0.0, 0
+    s["t_ns"], s["rows"], s["current_a"], s["current_known"], s["corrected_v"] = 0, 0, 0.0, 0, 0.0
     pack.start(s["pack"], p["pack"], soc_guess, temperature_degc)
     estimator.start(s["filter"], p["filter"])
+    health.start(s["health"], p["health"])
 
 
 def _one(records: Any) -> Any:
@@ -109,6 +122,8 @@ def step(s: TwinState, p: TwinParams, t_ns: int, row: Floats) -> None:
     current_a = row[p.col_measured_pack_current]
     known = current_a == current_a
     now_a = (current_a if known else s.current_a) - s.filter.bias_a
+    flowed_a = s.current_a if s.current_known != 0 else math.nan
+    before_ns = s.t_ns
     moved = move(s, p, t_ns, now_a, row)
     pack.find_mean(s.pack, p.pack)
     s.current_known = 1 if known else 0
@@ -116,10 +131,40 @@ def step(s: TwinState, p: TwinParams, t_ns: int, row: Floats) -> None:
         s.current_a = current_a
     write_cells(s, p, known, now_a, row)
     residual_v = mean_residual(s, p, row)
+    if moved:
+        judge_health(s, p, (t_ns - before_ns) * 1e-9, flowed_a, current_a, now_a, residual_v)
+    s.corrected_v = 0.0
     if known and moved and residual_v == residual_v:
         learn(s, p, now_a, residual_v)
+    write_health(s.health, p, row)
     row[p.col_twin_soc] = s.pack.soc
     row[p.col_twin_soc_sigma] = estimator.sigma(s.filter, p.filter)
+
+
+@kernel
+def judge_health(
+    s: TwinState, p: TwinParams, dt_s: float, flowed_a: float, current_a: float, now_a: float, residual_v: float
+) -> None:
+    """Give the health estimators what this row says of the mean cell: currents as measured, voltages as predicted."""
+    seen, middle, at = s.health.seen, s.pack.middle, s.pack.middle_at
+    aside_a = middle[cells.ASIDE_A, 0]
+    seen.dt_s, seen.flowed_a, seen.now_a = dt_s, flowed_a + aside_a, current_a + aside_a
+    seen.degc, seen.soc, seen.residual_v = middle[cells.DEGC, 0], s.pack.soc, residual_v
+    seen.polarisation_v = middle[cells.V1, 0] + middle[cells.V2, 0] + middle[cells.V3, 0]
+    seen.r0_ohm = at[tables.R0, 0]
+    seen.ohmic_v = seen.r0_ohm * middle[cells.GROWTH, 0] * (now_a + aside_a)
+    seen.corrected_v = s.corrected_v
+    health.step(s.health, p.health, p.pack.cell)
+
+
+@kernel
+def write_health(h: health.HealthState, p: TwinParams, row: Floats) -> None:
+    """Capacity and resistance, with their sigmas."""
+    row[p.col_twin_capacity], row[p.col_twin_capacity_sigma] = h.capacity_ah, h.capacity_sigma_ah
+    row[p.col_twin_soh_capacity], row[p.col_twin_soh_capacity_sigma] = h.soh_capacity, h.soh_capacity_sigma
+    row[p.col_twin_resistance], row[p.col_twin_resistance_sigma] = h.resistance_ohm, h.resistance_sigma_ohm
+    row[p.col_twin_resistance_growth] = h.resistance_growth
+    row[p.col_twin_resistance_growth_sigma] = h.resistance_growth_sigma
 
 
 @kernel
@@ -130,7 +175,10 @@ def learn(s: TwinState, p: TwinParams, now_a: float, residual_v: float) -> None:
     estimator.learn(s.filter, p.filter, p.pack.cell, at, k.soc, polarisation_v, residual_v)
     change = s.filter.change
     pack.correct(k, p.pack, change[0], change[1], change[2], change[3], change[4])
-    k.soc = min(max(k.soc + change[estimator.SOC], cells.SOC_LEAST), cells.SOC_MOST)
+    row, share, before = int(at[cells.ROW, 0]), at[cells.SHARE, 0], k.soc
+    k.soc = min(max(before + change[estimator.SOC], cells.SOC_LEAST), cells.SOC_MOST)
+    risen_v = estimator.ocv_at(p.pack.cell, row, share, k.soc) - estimator.ocv_at(p.pack.cell, row, share, before)
+    s.corrected_v = risen_v - change[1] - change[2] - change[3] + at[tables.M, 0] * change[4]
 
 
 @kernel

@@ -4,8 +4,8 @@ One sense wire more than cells. Wire i joins tap i of the stack to the front end
 resistors sit between the ends of neighbouring wires; behind each end a filter resistor leads to the converter's pin.
 Between neighbouring pins there is the input resistance, which matters only where a wire is open: the pin then floats
 between its neighbours, and the open-wire test current, driven into every pin while it is sampled, moves it. Kirchhoff's
-current law is one tridiagonal system per chain of coupled wires, for their ends and then for their pins. Undisturbed
-wires are not solved: equal shifts cancel in a cell's reading.
+current law is one tridiagonal system per chain of coupled wires, for their ends and then for their pins. A wire
+of raised resistance is solved like an open one. Undisturbed wires are not solved: equal shifts cancel in a cell's reading.
 
 All is settled at the sample: filters are fast against the time since the bench changed its outputs.
 """
@@ -107,7 +107,8 @@ class HarnessState:
 @kernel
 def _is_joined(pins: Pins, bleed: Ints32, c: int) -> bool:
     """Whether wires c and c + 1 influence each other."""
-    return bool(bleed[c] | pins.sense_open[c] | pins.sense_open[c + 1])
+    corroded = pins.sense_ohm[c] > 0.0 or pins.sense_ohm[c + 1] > 0.0
+    return bool(bleed[c] | pins.sense_open[c] | pins.sense_open[c + 1]) or corroded
 
 
 @kernel
@@ -135,11 +136,12 @@ def _wire_ends(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, fir
             s.tap_v[i] = s.tap_v[i - 1] + (volt if volt == volt else 0.0)
         is_open = pins.sense_open[i] != 0
         intact += 0 if is_open else 1
-        s.hold_s[i] = 0.0 if is_open else p.wire_s
+        s.hold_s[i] = 0.0 if is_open else p.wire_s / (1.0 + p.wire_s * pins.sense_ohm[i])
         s.source_v[i] = s.tap_v[i]
         if i < last:
             # Between two intact wires the input resistance moves nothing and is left out.
-            leak_s = p.input_s if is_open or pins.sense_open[i + 1] != 0 else 0.0
+            weak = is_open or pins.sense_open[i + 1] != 0 or pins.sense_ohm[i] + pins.sense_ohm[i + 1] > 0.0
+            leak_s = p.input_s if weak else 0.0
             s.join_s[i] = leak_s + (p.bleed_s if bleed[i] != 0 else 0.0)
     return intact
 
@@ -191,10 +193,10 @@ def _disturb(s: HarnessState, p: HarnessParams, pins: Pins, bleed: Ints32, test_
 
 @kernel
 def _cells(s: HarnessState, p: HarnessParams, t_ns: int, pins: Pins, bleed: Ints32, test: int, out: DutInputs) -> None:
-    disturbed = pins.sense_open[p.n_cells] != 0
+    disturbed = pins.sense_open[p.n_cells] != 0 or pins.sense_ohm[p.n_cells] > 0.0
     for c in range(p.n_cells):
         s.input_v[c] = pins.cell_voltage_v[c]
-        disturbed |= (pins.sense_open[c] | bleed[c]) != 0
+        disturbed |= (pins.sense_open[c] | bleed[c]) != 0 or pins.sense_ohm[c] > 0.0
     if disturbed:
         test_a = p.test_a if test == PULL_UP else (-p.test_a if test == PULL_DOWN else 0.0)
         _disturb(s, p, pins, bleed, test_a)

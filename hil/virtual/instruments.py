@@ -15,7 +15,7 @@ from hil.kernel import F64, I64, Floats, Rows, kernel, normal, stream_seed, view
 from hil.tick import CELLS, TEMPS, Link
 
 CELL, TEMP, SCALAR = 0, 1, 2  # random streams
-CURRENT, PACK, LINK, SUPPLY, COOLANT = 0, 1, 2, 3, 4  # channels of the scalar stream
+CURRENT, PACK, LINK, SUPPLY, COOLANT, GAS = 0, 1, 2, 3, 4, 5  # channels of the scalar stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Accuracy:
     link_voltage: Channel = Channel(0.001, 0.010)  # V: the same
     coolant: Channel = Channel(0.01, 0.02)  # K: Pt100 probe, class A
     supply: Channel = Channel(0.001, 0.002)  # V: read-back of the 12 V supply
+    gas_pressure: Channel = Channel(10.0, 10.0)  # Pa: differential sensor of 100 kPa span, assumed
 
 
 class InstrumentParams:
@@ -52,8 +53,8 @@ class InstrumentParams:
     temp_step_k: F64
     temp_noise_k: F64
     temp_steps_per_k: F64
-    step: Annotated[Floats, 5]  # CURRENT, PACK, LINK, SUPPLY, COOLANT
-    noise: Annotated[Floats, 5]
+    step: Annotated[Floats, 6]  # CURRENT, PACK, LINK, SUPPLY, COOLANT, GAS
+    noise: Annotated[Floats, 6]
 
 
 @kernel
@@ -81,6 +82,7 @@ def read(p: InstrumentParams, t_ns: int, busy_ns: int, link: Link) -> None:
     seen.link_voltage_v = _scalar(p, t_ns, LINK, pins.link_voltage_v)
     seen.supply_v = _scalar(p, t_ns, SUPPLY, pins.supply_v)
     seen.coolant_temperature_degc = _scalar(p, t_ns, COOLANT, pins.coolant_degc)
+    seen.gas_pressure_pa = _scalar(p, t_ns, GAS, pins.gas_pressure_pa)
     seen.bus_load = busy_ns / p.dt_ns
 
 
@@ -95,7 +97,8 @@ def params(
         InputError: more cells or sensors than a record holds, or a step or ``dt_ns`` that is not positive.
     """
     chosen = accuracy or Accuracy()
-    scalars = (chosen.pack_current, chosen.pack_voltage, chosen.link_voltage, chosen.supply, chosen.coolant)
+    volts = (chosen.pack_voltage, chosen.link_voltage, chosen.supply)
+    scalars = (chosen.pack_current, *volts, chosen.coolant, chosen.gas_pressure)
     problems = []
     for what, found, most in (("cells", n_cells, CELLS), ("temperature sensors", n_temps, TEMPS)):
         if not 1 <= found <= most:

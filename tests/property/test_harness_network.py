@@ -34,6 +34,19 @@ def test_open_wires_with_balancing_agree_with_nodal_analysis(volts, data, test):
     np.testing.assert_allclose(wires.codes(test=test), dense(wires, test), atol=5)
 
 
+@given(VOLTS, st.data(), TESTS)
+def test_corroded_wires_with_balancing_agree_with_nodal_analysis(volts, data, test):
+    """From a milliohm to what is as good as cut, some of them open, balancing where it likes."""
+    wires = Wires(volts, test_current_a=1e-6)
+    count = wires.n + 1
+    ohms = st.one_of(st.just(0.0), st.floats(1e-3, 100.0), st.floats(100.0, 1e6))
+    wires.pins.sense_ohm[:count] = data.draw(st.lists(ohms, min_size=count, max_size=count))
+    wires.pins.sense_open[:count] = switches(data, count)
+    assume(not wires.pins.sense_open[:count].all())
+    wires.bleed[: wires.n] = switches(data, wires.n)
+    np.testing.assert_allclose(wires.codes(test=test), dense(wires, test), atol=5)
+
+
 @given(VOLTS, TESTS)
 def test_bleed_switches_of_an_intact_harness_change_no_sum(volts, test):
     """What the two outer wires lose is all that is missing; with the outer cells not bleeding that is nothing."""

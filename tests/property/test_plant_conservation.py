@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from abuse_rig import CAPACITY_J_PER_K, ENCLOSURE, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plant_rig import PLAIN, Rig, model
@@ -166,6 +167,73 @@ def test_heat_made_is_heat_held_and_heat_given_to_the_coolant(shorts, degc):
     held = 75.0 * float(np.sum(rig.s.thermal.temperature_degc[:4] - degc)) + float(np.sum(rig.s.cells.heat_j[:4]))
     made = float(np.sum(rig.s.cells.made_j))
     assert held + float(rig.s.thermal.coolant_j) == pytest.approx(made, rel=1e-9, abs=1e-7)
+
+
+SLOW_PAIR = {"r3_ohm": [[0.02] * 11, [0.012] * 11, [0.009] * 11], "tau3_s": [[2000.0] * 11] * 3}
+WARMED = {
+    **SLOW_PAIR,
+    "r1_ohm": [[0.02] * 11, [0.01] * 11, [0.006] * 11],
+    "r2_ohm": [[0.03] * 11, [0.015] * 11, [0.01] * 11],
+    "tau2_s": [[300.0] * 11, [200.0] * 11, [150.0] * 11],
+}
+
+
+@FEW
+@given(
+    st.lists(st.floats(-8.0, 12.0), min_size=1, max_size=4),
+    st.floats(0.0, 2.0),
+    st.floats(0.0, 5e-3),
+    st.floats(0.0, 400.0),
+)
+def test_energy_is_kept_with_three_pairs_whose_tables_move_with_the_temperature(loads, leak_a, joint_ohm, heating_w):
+    """Self-discharge in group 1, a bad joint behind group 2, and group 3 heated by up to 5 K/s past two table rows."""
+    rig = Rig(model(cell_changes=WARMED), degc=20.0)
+    rig.inputs["plant_in.self_discharge[1]"] = leak_a
+    rig.inputs["plant_in.busbar_resistance[2]"] = joint_ohm
+    rig.inputs["plant_in.cell_heating[3]"] = heating_w
+    drive(rig, loads, seconds=3.0)
+    c, t = rig.s.cells, rig.s.thermal
+    stored = cells.polarisation_j(rig.states[0]["cells"], rig.fixed[0]["cells"])
+    released, made, bled, out = (float(np.sum(x)) for x in (c.chemical_j, c.made_j, c.bleed_j, c.delivered_j))
+    assert released == pytest.approx(made + bled + out + stored, rel=1e-9, abs=1e-6)
+    joints = float(np.sum(c.joint_j))
+    held = 75.0 * float(np.sum(t.temperature_degc[:4] - 20.0)) + float(np.sum(c.heat_j[:4]))
+    assert held + float(t.coolant_j) == pytest.approx(made + joints + float(t.heating_j), rel=1e-9, abs=1e-6)
+    circuit_j = float(rig.s.circuit.source_j - rig.s.circuit.path_j - rig.s.circuit.precharge_j)
+    link = 0.5 * rig.p.circuit.link_f * rig.s.circuit.link_v**2
+    assert circuit_j == pytest.approx(float(rig.s.circuit.link_j + rig.s.circuit.load_j + link), rel=1e-9, abs=1e-6)
+    lost = (0.5 - np.array(c.soc[:4])) * rig.p.cells.capacity_c[:4]
+    assert lost[1] >= lost[0] - 1e-6  # what it discharged itself by comes on top
+
+
+@FEW
+@given(st.floats(60.0, 260.0), st.integers(1, 20), st.floats(0.0, 1.0))
+def test_a_runaway_makes_no_heat_that_its_reactants_did_not_hold(degc, steps, share):
+    cell = {**PLAIN, "heat_capacity_j_per_k": CAPACITY_J_PER_K}
+    rig = Rig(model(cell_changes=cell, abuse=written(), enclosure=ENCLOSURE))
+    rig.s.thermal.temperature_degc[:4] = [degc, 25.0, degc - 20.0, 25.0]
+    rig.inputs["plant_in.coolant_share"] = share
+    start = np.array(rig.s.thermal.temperature_degc[:4])
+    for k in range(steps):
+        rig.run(1.0, (10_000_000, 100_000_000, 1_000_000_000)[k % 3])
+    a, t, c = rig.s.abuse, rig.s.thermal, rig.s.cells
+    fell = float(np.sum(rig.p.abuse.heat_j[:, None] * (rig.p.abuse.start[:, None] - a.left[:, :4])))
+    assert float(np.sum(a.released_j)) == pytest.approx(fell, rel=1e-9, abs=1e-6)
+    held = CAPACITY_J_PER_K * float(np.sum(t.temperature_degc[:4] - start)) + float(np.sum(c.heat_j[:4]))
+    made = float(np.sum(c.made_j)) + fell
+    assert held + float(t.coolant_j) == pytest.approx(made, rel=1e-9, abs=1e-5)
+    assert float(np.sum(a.given_mol)) == pytest.approx(float(a.inside_mol + a.lost_mol), rel=1e-9, abs=1e-12)
+    assert np.all((a.left[:, :4] >= 0.0) & (a.left[:, :4] <= rig.p.abuse.start[:, None]))
+
+
+@FEW
+@given(st.floats(-60.0, 900.0), st.floats(0.0, 1.0), st.floats(-12.0, 12.0))
+def test_no_temperature_no_soc_and_no_current_makes_a_truth_unknown(degc, soc, load_a):
+    rig = Rig(model(abuse=written(), enclosure=ENCLOSURE, scatter={"soc_sigma": 0.05}), soc=soc, degc=25.0)
+    rig.s.thermal.temperature_degc[:4] = degc
+    drive(rig, [load_a], seconds=1.0)
+    truth = [q for q in rig.table.quantities if q.name.startswith("truth.")]
+    assert np.all(np.isfinite(np.concatenate([rig.rows[0, q.start : q.start + q.count] for q in truth])))
 
 
 @FEW

@@ -55,6 +55,11 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         ("contactor_stuck_open", "precharge", "plant_in.stuck_open_precharge", 0, 1),
         ("isolation_leak", "minus", "plant_in.leak_minus", 0, 1),
         ("sense_wire_open", "wire[8]", "command.sense_open", 8, 1),
+        ("sense_wire_resistance", "wire[8]", "command.sense_resistance", 8, 1),
+        ("cell_self_discharge", "cell[2]", "plant_in.self_discharge", 2, 1),
+        ("cell_heating", "cell[7]", "plant_in.cell_heating", 7, 1),
+        ("busbar_resistance", "joint[7]", "plant_in.busbar_resistance", 7, 1),
+        ("coolant_loss", "coolant", "plant_in.coolant_share", 0, 1),
         ("thermistor_short", "sensor[2]", "command.thermistor", 2, 1),
         ("feedback_lost", "main_plus", "command.auxiliary_main_plus", 0, 1),
         ("offset", "shown.pack_current", "command.pack_current", 0, 1),
@@ -76,6 +81,9 @@ def test_a_target_becomes_its_columns(name: str, target: str, quantity: str, off
         ("sense_wire_open", "wire[9]", ""),
         ("contactor_weld", "main_pluss", "main_plus"),
         ("isolation_leak", "plsu", "plus"),
+        ("coolant_loss", "coolent", "coolant"),
+        ("busbar_resistance", "cell[1]", ""),
+        ("busbar_resistance", "joint[8]", ""),
         ("offset", "shown.pack_curent", "shown.pack_current"),
         ("offset", "truth.pack_current", "shown.pack_current"),
         ("stuck", "measured.link_voltage", "shown.link_voltage"),
@@ -170,3 +178,39 @@ def test_a_fault_of_a_protection_that_the_message_lacks_is_refused(name: str, ta
             [*PROTECTIONS, checked, counted],
             5,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("cell_short", {"resistance": 0.0}, "more than 0 ohm"),
+        ("sense_wire_resistance", {"resistance": -1.0}, "more than 0 ohm"),
+        ("cell_self_discharge", {"current": -0.1}, "at least 0 A"),
+        ("coolant_loss", {"share": 1.5}, "0 to 1"),
+    ],
+)
+def test_an_argument_out_of_its_range_is_refused(name: str, arguments: dict[str, float], expected: str) -> None:
+    problem = catalogue.refused(kind(name), arguments)
+    assert problem is not None
+    assert problem.expected == expected
+
+
+def test_an_argument_within_its_range_is_taken() -> None:
+    assert catalogue.refused(kind("coolant_loss"), {"share": 0.0}) is None
+    assert catalogue.refused(kind("cell_short"), {"resistance": 1e-3}) is None
+    assert catalogue.refused(kind("cell_heating"), {"power": 600.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("contactor_weld", "main_plus"),
+        ("isolation_leak", "plus"),
+        ("coolant_loss", "coolant"),
+        ("cell_heating", "cell[3]"),
+    ],
+)
+def test_a_target_of_no_shape_is_answered_with_one_of_the_kind(name: str, example: str) -> None:
+    problem = columns_of(kind(name), "", TABLE)
+    assert isinstance(problem, Problem)
+    assert problem.expected == example

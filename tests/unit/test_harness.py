@@ -192,3 +192,22 @@ def test_the_largest_stack_is_read_to_its_last_cell():
 def test_a_harness_that_cannot_be_is_refused(n_cells, n_temps, front_end, sensors):
     with pytest.raises(InputError, match="expected"):
         harness.params(n_cells, n_temps, 1, front_end, sensors)
+
+
+def test_a_corroded_wire_drops_the_bleed_current_and_nothing_without_one():
+    wires = Wires([3.3] * 6)
+    wires.pins.sense_ohm[3] = 4.5
+    assert wires.codes() == [33000] * 6
+    wires.bleed[2] = 1
+    # 3.3 V over 33 + 0.5 + 5 ohm: 85.7 mA, which takes 0.429 V off the balanced cell at this wire and gives it to the next
+    current = 3.3 / 38.5
+    found = wires.codes()
+    assert found[3] == pytest.approx((3.3 + 5.0 * current) * 1e4, abs=2)
+    assert found[2] == pytest.approx((3.3 - 5.5 * current) * 1e4, abs=2)
+
+
+def test_a_corroded_wire_is_moved_by_the_open_wire_test():
+    wires = Wires([3.3] * 6)
+    wires.pins.sense_ohm[3] = 3000.0
+    up, down = wires.codes(test=OpenWireTest.PULL_UP), wires.codes(test=OpenWireTest.PULL_DOWN)
+    assert up[2] - down[2] == pytest.approx(2 * 100e-6 * 3000.0 * 1e4, rel=0.01)  # 0.6 V

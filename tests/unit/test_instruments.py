@@ -23,7 +23,7 @@ class Desk:
         self.pins.cell_voltage_v[:n_cells] = 3.3
         self.pins.temperature_degc[:32] = 25.0
         self.pins.pack_current_a, self.pins.pack_voltage_v, self.pins.link_voltage_v = 100.0, 317.0, 316.0
-        self.pins.supply_v, self.pins.coolant_degc = 12.0, 20.0
+        self.pins.supply_v, self.pins.coolant_degc, self.pins.gas_pressure_pa = 12.0, 20.0, 4996.0
 
     def read(self, t_ns=10 * MS, busy_ns=0):
         instruments.read(self.p[0], t_ns, busy_ns, self.link[0])
@@ -41,6 +41,7 @@ def test_every_instrument_reads_its_pin_rounded_to_its_step():
     found = (seen.pack_current_a, seen.pack_voltage_v, seen.link_voltage_v, seen.supply_v)
     np.testing.assert_allclose(found, (-100.0, 317.0, 316.0, 12.0), atol=1e-12)
     assert seen.coolant_temperature_degc == pytest.approx(20.0)
+    assert seen.gas_pressure_pa == pytest.approx(5000.0)
     assert seen.t_ns == 30 * MS
 
 

@@ -140,6 +140,7 @@ def test_kernels_run_as_plain_python_and_other_decorators_stay(write: Write) -> 
 
 def test_records_of_copies_are_laid_out_like_the_originals() -> None:
     import hil.twin.model as original
+
     from hil.kernel import dtype_of
 
     copy = Loader(["hil.twin.model"]).load().model

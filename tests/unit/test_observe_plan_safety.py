@@ -118,13 +118,22 @@ def test_instruments_go_into_their_columns_and_unknown_stays_unknown() -> None:
     seen["cell_voltage_v"][:CELLS] = [3.1, math.nan, 3.3, 3.4]
     seen["temperature_degc"][:SENSORS] = [21.0, 22.0]
     names = ("pack_current_a", "pack_voltage_v", "link_voltage_v", "coolant_temperature_degc", "supply_v", "bus_load")
+    seen["gas_pressure_pa"] = 7.0
     for value, name in enumerate(names, 1):
         seen[name] = value
     o.tick(0)
     first = column("measured.cell_voltage")
     np.testing.assert_array_equal(o.row[first : first + CELLS], [3.1, math.nan, 3.3, 3.4])
-    measured = ("pack_current", "pack_voltage", "link_voltage", "coolant_temperature", "supply", "bus_load")
-    assert [o[f"measured.{n}"] for n in measured] == [1, 2, 3, 4, 5, 6]
+    measured = (
+        "pack_current",
+        "pack_voltage",
+        "link_voltage",
+        "coolant_temperature",
+        "supply",
+        "bus_load",
+        "gas_pressure",
+    )
+    assert [o[f"measured.{n}"] for n in measured] == [1, 2, 3, 4, 5, 6, 7]
     assert o.row[column("measured.temperature", 1)] == 22.0
 
 
@@ -168,6 +177,7 @@ PLANT = {
     "truth.pack_voltage": 13.0,
     "truth.link_voltage": 12.5,
     "truth.isolation": 4e6,
+    "truth.gas_pressure": 350.0,
     "truth.pole_main_plus": 1.0,
     "truth.pole_main_minus": 0.0,
     "truth.pole_precharge": 1.0,
@@ -179,7 +189,7 @@ def test_an_unknown_intent_follows_the_plant() -> None:
     row = planned(PLANT, PLANT_VECTORS)
     at = column("command.cell_voltage")
     assert row[at : at + CELLS].tolist() == [3.1, 3.2, 3.3, 3.4]
-    for name in ("pack_current", "pack_voltage", "link_voltage", "isolation"):
+    for name in ("pack_current", "pack_voltage", "link_voltage", "isolation", "gas_pressure"):
         assert row[column(f"command.{name}")] == PLANT[f"truth.{name}"]
     # sensor 0 sits on group 3, sensor 1 on group 1
     assert degc_of(row[column("command.thermistor", 0)]) == pytest.approx(23.0, abs=0.01)
@@ -211,9 +221,11 @@ def test_a_known_intent_wins_and_touches_only_its_own_element() -> None:
 def test_cutting_a_wire_is_undone_when_the_next_tick_is_planned() -> None:
     row = unknown_row()
     row[column("command.sense_open", 2)] = 1.0
+    row[column("command.sense_resistance", 4)] = 50.0
     plan.step(plan.params(TABLE, [0, 0])[0], row)
-    at = column("command.sense_open")
-    assert row[at : at + CELLS + 1].tolist() == [0.0] * (CELLS + 1)
+    for name in ("sense_open", "sense_resistance"):
+        at = column(f"command.{name}")
+        assert row[at : at + CELLS + 1].tolist() == [0.0] * (CELLS + 1)
 
 
 class Limiter:
@@ -222,7 +234,11 @@ class Limiter:
     def __init__(self) -> None:
         self.s, self.link, self.row = zeros(safety.SafetyState), zeros(Link), unknown_row()
         self.p = safety.params(TABLE, (0.5, 4.5), (-100.0, 200.0), (-30.0, 70.0))
-        for name, count, value in (("cell_voltage", CELLS, 3.3), ("sense_open", CELLS + 1, 0.0)):
+        for name, count, value in (
+            ("cell_voltage", CELLS, 3.3),
+            ("sense_open", CELLS + 1, 0.0),
+            ("sense_resistance", CELLS + 1, 0.0),
+        ):
             at = column(f"command.{name}")
             self.row[at : at + count] = value
         self.row[column("command.thermistor") : column("command.thermistor") + SENSORS] = ohm_of(25.0)
@@ -311,8 +327,14 @@ def test_a_cut_wire_and_a_thermistor_reach_the_pins() -> None:
     x = Limiter()
     x.set("sense_open", 1.0, 3)
     x.set("thermistor", ohm_of(60.0), 1)
+    x.set("sense_resistance", 4.5, 1)
+    x.set("sense_resistance", 2.0, 4)
+    x.set("gas_pressure", 800.0)
     x.limit()
     pins = np.asarray(x.link)[0]["pins"]
+    assert pins["sense_ohm"][: CELLS + 1].tolist() == [0.0, 4.5, 0.0, 0.0, 2.0]
+    assert x.shown("sense_resistance") == 4.5
+    assert pins["gas_pressure_pa"] == x.shown("gas_pressure") == 800.0
     assert pins["sense_open"][: CELLS + 1].tolist() == [0, 0, 0, 1, 0]
     assert x.shown("temperature", 1) == pytest.approx(60.0, abs=0.01)
     assert pins["temperature_degc"][0] == pytest.approx(25.0, abs=0.01)

@@ -7,7 +7,7 @@ import pytest
 from plant_rig import PLAIN, Rig, model, ocv
 
 from hil.kernel import view
-from hil.plant import cells
+from hil.plant import cells, tables
 
 PLUS, MINUS = 0, 1
 
@@ -74,9 +74,14 @@ def test_the_drop_at_a_current_step_is_r0_in_the_same_row():
     assert before - rig.get("truth.cell_voltage") == pytest.approx(0.1, abs=1e-5)
 
 
-def test_r0_follows_the_temperature_between_the_tables():
+def test_r0_follows_arrhenius_law_between_the_tables_and_is_held_beyond_them():
+    # 20 mohm at 273.15 K, 10 mohm at 298.15 K: ln R is straight over 1/T, at 285.65 K 52.19 % of the way
+    share = (1 / 273.15 - 1 / 285.65) / (1 / 273.15 - 1 / 298.15)
+    assert share == pytest.approx(0.52188, abs=1e-5)
     rig = Rig(model(), degc=12.5)
-    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(0.015)
+    assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(
+        math.exp(math.log(0.02) + share * math.log(0.01 / 0.02)), rel=1e-12
+    )
     assert float(Rig(model(), degc=-30.0).s.cells.r0_ohm[0]) == pytest.approx(0.02)
     assert float(Rig(model(), degc=80.0).s.cells.r0_ohm[0]) == pytest.approx(0.008)
 
@@ -93,8 +98,84 @@ def test_polarisation_follows_the_exponentials_of_both_rc_pairs():
     assert float(pair_v[0]) == pytest.approx(drop, rel=2e-3)  # the load flows from one tick before, bleed 0.26 mA
 
 
+def test_the_third_pair_follows_its_own_exponential_and_none_is_no_resistance():
+    changes = {**PLAIN, "r3_ohm": [[0.02] * 11] * 3, "tau3_s": [[2000.0] * 11] * 3}
+    rig, without = loaded(model(cell_changes=changes), 2.0), loaded(model(cell_changes=PLAIN), 2.0)
+    for each in (rig, without):
+        each.run(0.01)
+        each.run(600.0, 1_000_000_000)
+    # 2 A for 600 s of 2000 s: 40 mV (1 - exp(-0.3)); the 0.26 mA of the bleed on top
+    drop = (2.0 + 13.2 / 50e3) * 0.02 * (1.0 - math.exp(-600.0 / 2000.0))
+    assert float(rig.s.cells.s3_per_f[0] * rig.s.cells.q3_c[0]) == pytest.approx(drop, rel=1e-4)
+    assert without.get("truth.cell_voltage") - rig.get("truth.cell_voltage") == pytest.approx(drop, rel=1e-4)
+    assert float(without.s.cells.s3_per_f[0]) == 0.0
+
+
+def test_time_constants_follow_arrhenius_law_and_ocv_and_hysteresis_straight_lines():
+    changes = {
+        "tau2_s": [[400.0] * 11, [100.0] * 11, [50.0] * 11],
+        "hysteresis": {"m_v": [[0.03] * 11, [0.01] * 11, [0.01] * 11], "gamma": [50.0] * 3, "m0_v": [0.0] * 3},
+    }
+    rig = Rig(model(cell_changes=changes), degc=12.5)
+    share = (1 / 273.15 - 1 / 285.65) / (1 / 273.15 - 1 / 298.15)
+    assert 1.0 / float(rig.s.cells.leak2_hz[0]) == pytest.approx(400.0 * 0.25**share, rel=1e-12)
+    assert float(rig.s.cells.m_v[0]) == pytest.approx(0.02)
+    assert float(rig.s.cells.efficiency[0]) == pytest.approx(0.9925)
+    assert rig.get("truth.cell_voltage") == pytest.approx(ocv(0.5) - 1.25e-3, abs=1e-9)
+
+
+def test_tables_are_read_again_before_a_resistance_has_moved_by_a_thousandth():
+    rig = Rig(model())
+    for degc in np.linspace(5.0, 44.0, 4000):  # by a hundredth of a kelvin, where 4 % a kelvin is much for a battery
+        cells.refresh(rig.states[0]["cells"], rig.fixed[0]["cells"], np.full(192, degc))
+        low, high, cold, warm = (0.02, 0.01, 0.0, 25.0) if degc < 25.0 else (0.01, 0.008, 25.0, 45.0)
+        share = (1 / (cold + 273.15) - 1 / (degc + 273.15)) / (1 / (cold + 273.15) - 1 / (warm + 273.15))
+        assert float(rig.s.cells.r0_ohm[0]) == pytest.approx(low * (high / low) ** share, rel=1e-3)
+
+
+def test_a_bad_joint_drops_its_voltage_between_the_sense_wires_and_warms_both_groups():
+    rig = loaded(model(cell_changes=PLAIN), 10.0)
+    rig.inputs["plant_in.busbar_resistance[1]"] = 2e-3
+    rig.run(0.02)
+    current = rig.get("truth.pack_current")
+    volts = [rig.get("truth.cell_voltage", c) for c in range(4)]
+    assert volts[0] - volts[1] == pytest.approx(current * 2e-3, rel=1e-6)
+    assert volts[2] == pytest.approx(volts[0], abs=1e-9)
+    assert rig.get("truth.pack_voltage") == pytest.approx(sum(volts) - 1e-3 * current, abs=1e-6)  # wiring 1 mohm
+    before = float(rig.s.cells.joint_j[1])
+    rig.run(10.0)
+    assert float(rig.s.cells.joint_j[1]) - before == pytest.approx(10.0 * current**2 * 2e-3, rel=1e-5)
+    temps = [rig.get("truth.cell_temperature", c) for c in range(4)]
+    assert temps[1] == pytest.approx(temps[2], abs=1e-3)
+    assert temps[1] > temps[0] > 25.0
+    rig.inputs["plant_in.busbar_resistance[1]"] = 0.0
+    rig.run(0.02)
+    assert rig.get("truth.cell_voltage", 1) == pytest.approx(rig.get("truth.cell_voltage", 0), abs=1e-5)
+
+
+def test_a_bad_last_joint_warms_the_last_group_alone():
+    rig = loaded(model(cell_changes=PLAIN), 10.0)
+    rig.inputs["plant_in.busbar_resistance[3]"] = 5e-3
+    rig.run(5.0)
+    temps = [rig.get("truth.cell_temperature", c) for c in range(4)]
+    assert temps[3] > temps[2] > temps[1] - 1e-9
+    assert rig.get("truth.cell_voltage", 2) - rig.get("truth.cell_voltage", 3) == pytest.approx(0.05, rel=1e-2)
+
+
+def test_self_discharge_takes_its_current_at_half_charge_from_its_own_group():
+    rig = Rig(model(cell_changes=PLAIN))
+    rig.inputs["plant_in.self_discharge[2]"] = 0.1
+    rig.run(0.01)
+    rig.run(900.0, 100_000_000)
+    lost = 0.5 - np.array([rig.get("truth.cell_soc", c) for c in range(4)])
+    conductance = 0.1 / 3.3  # of what draws 0.1 A at 3.3 V, behind 10 mohm
+    assert lost[2] == pytest.approx(3.3 * conductance / (1.0 + 0.01 * conductance) * 900.0 / 9000.0, rel=1e-6)
+    assert lost[[0, 1, 3]] == pytest.approx([0.0] * 3, abs=1e-12)
+    assert rig.get("truth.heat") == pytest.approx(0.33, rel=1e-3)  # all of it stays in the group
+
+
 def test_the_hysteresis_branch_after_a_reversal_is_the_exponential_of_the_file():
-    rates, weights = cells.stop_stack()
+    rates, weights = tables.stop_stack()
     assert sum(weights) == pytest.approx(1.0)
     for x in np.linspace(0.0, 6.0, 61):
         level = sum(w * min(-1.0 + x * r, 1.0) for r, w in zip(rates, weights, strict=True))
@@ -176,6 +257,22 @@ def test_scatter_has_the_size_of_the_file_and_leaves_the_mean():
     assert np.std(rig.p.cells.r_factor[:192]) == pytest.approx(0.02, rel=0.2)
     assert np.std(rig.s.cells.soc[:192]) == pytest.approx(0.003, rel=0.2)
     assert abs(np.corrcoef(capacity, rig.p.cells.r_factor[:192])[0, 1]) < 0.2
+
+
+def test_without_scatter_the_groups_have_the_measured_spread_of_cells_over_the_root_of_their_number():
+    spread = {"capacity_sigma": 0.02, "resistance_sigma": 0.06, "source": "six cells"}
+    pack = model(series=192, parallel=16, cell_changes={"spread": spread}, scatter=None)
+    assert pack.group_scatter.capacity_sigma == pytest.approx(0.005)
+    assert pack.group_scatter.resistance_sigma == pytest.approx(0.015)
+    assert "six cells" in pack.group_scatter.source
+    assert "16" in pack.group_scatter.source
+    rig = Rig(pack, seed=3)
+    assert np.std(rig.p.cells.capacity_c[:192]) / np.mean(rig.p.cells.capacity_c[:192]) == pytest.approx(0.005, rel=0.2)
+    assert np.std(rig.p.cells.r_factor[:192]) == pytest.approx(0.015, rel=0.2)
+    assert np.all(np.asarray(rig.p.cells.soc_offset[:192]) == 0.0)
+    assert (
+        model(parallel=16, cell_changes={"spread": spread}).group_scatter.source == "none"
+    )  # the pack file's goes first
 
 
 def test_pack_soc_is_the_lowest_groups():

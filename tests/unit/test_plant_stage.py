@@ -40,7 +40,9 @@ def test_prepare_writes_every_plant_in_column_and_no_other():
     rig = Rig(model())
     rig.rows[:] = 7.25e77
     plant.prepare(rig.states[0], rig.fixed[0], rig.rows[0])
-    assert {int(c) for c in np.flatnonzero(rig.rows[0] == 0.0)} == columns_of(rig, "plant_in.")
+    cooled = columns_of(rig, "plant_in.coolant_share")
+    assert {int(c) for c in np.flatnonzero(rig.rows[0] == 0.0)} == columns_of(rig, "plant_in.") - cooled
+    assert rig.get("plant_in.coolant_share") == 1.0
     assert np.count_nonzero(rig.rows[0] != 7.25e77) == len(columns_of(rig, "plant_in."))
 
 
@@ -113,6 +115,8 @@ def test_a_pack_file_names_its_cell_file(tmp_path):
         ({"temperature_sensors": {"count": 1, "cells": [4]}}, {}, "expected groups below 4, found 4"),
         ({"series": 193}, {}, "192"),
         ({"parallel": 0}, {}, "parallel"),
+        ({"scatter": None}, {}, "scatter, or a cell file with spread"),
+        ({"abuse": "on.abuse.yaml"}, {}, "no such file"),
         ({}, {"r1_ohm": [[0.01] * 11] * 2}, r"r1_ohm: expected one row per temperature \(3\), found 2"),
         ({}, {"r0_ohm": [[0.01] * 10] * 3}, r"r0_ohm\[0\]: expected 11 values, found 10"),
         ({}, {"tau1_s": [[0.0] * 11] * 3}, "tau1_s"),

@@ -43,6 +43,26 @@ def test_the_chain_settles_where_the_heat_flow_balances():
     assert rig.get("truth.cell_temperature", 1) - 25.0 == pytest.approx(heat_w * 0.2 / 0.05, rel=0.01)
 
 
+def test_a_heater_warms_its_group_by_its_power_from_its_row_on():
+    rig = Rig(model(thermal={"to_coolant": "0 W/K", "between_groups": "0 W/K"}))
+    rig.inputs["plant_in.cell_heating[2]"] = 15.0
+    rig.run(0.1)
+    rig.run(10.0)
+    # 15 W into 75 J/K: 0.2 K/s, from the end of the first row on
+    assert rig.get("truth.cell_temperature", 2) == pytest.approx(25.0 + 0.2 * 10.09, abs=1e-9)
+    assert rig.get("truth.cell_temperature", 1) == 25.0
+    assert float(rig.s.thermal.heating_j) == pytest.approx(15.0 * 10.09)
+    assert rig.get("truth.heat") == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_what_is_left_of_the_cooling_sets_the_time_constant(share):
+    rig = Rig(model(series=1), degc=45.0)
+    rig.inputs["plant_in.coolant_share"] = share
+    rig.run(300.0, 100_000_000)
+    assert rig.get("truth.cell_temperature") == pytest.approx(25.0 + 20.0 * math.exp(-share * 299.9 / 750.0), abs=5e-3)
+
+
 def test_a_chain_quicker_than_a_second_is_refused():
     from hil.errors import InputError
 

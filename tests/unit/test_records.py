@@ -11,7 +11,7 @@ from hil.kernel import zeros
 from hil.records.layout import BLOCK, NARROW
 from hil.records.reader import read
 from hil.records.writer import McapSink, Policy, ThreadedSink
-from hil.tick import FrameBits, Link
+from hil.tick import COLUMNS, FrameBits, Link
 
 
 def test_every_row_frame_event_and_verdict_comes_back_as_it_was_put(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_writer_thread_writes_the_same_record_as_the_plain_sink(tmp_path: Pa
         tmp_path / "b.mcap", table, columns, Policy(), {"scenario.yaml": "scenario: made up\n"}, rig.IDENTITY
     )
     sink = ThreadedSink(inner, depth=100)
-    links, row = zeros(Link), np.empty(4096)
+    links, row = zeros(Link), np.empty(COLUMNS)
     for tick in range(1, 61):
         rig.fill_link(links, tick)
         row[:] = rig.row(tick)
@@ -174,7 +174,7 @@ def test_the_inputs_of_a_tick_come_back(tmp_path: Path) -> None:
     assert inputs.words[69].tolist() == [69 * rig.TICK_NS, 1069, 69, 0, 1, 1, 1 | 1 << (69 % 12), 0, 0]
     assert len(inputs.edges) == 70 + 35
     assert [tuple(e) for e in inputs.edges[:3].tolist()] == [(2, 0, 1), (11, 2, 0), (12, 0, 1)]
-    assert inputs.readings.shape == (70, rig.CELLS + rig.TEMPS + 6)
+    assert inputs.readings.shape == (70, rig.CELLS + rig.TEMPS + 7)
     assert inputs.readings[69, 0] == 69.1
     assert inputs.readings[69, -1] == 69.7
 

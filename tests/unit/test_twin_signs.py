@@ -34,11 +34,10 @@ def test_the_twin_as_it_is_passes_every_judge() -> None:
 
 def test_every_flipped_sign_is_noticed() -> None:
     run = mutate(replace(population_of(TWIN), mutants=signs()))
-    assert [f.mutant.id for f in run.findings if f.status is not Status.KILLED] == []  # none is equivalent
+    assert [f.mutant.id for f in run.findings if f.status is not Status.KILLED] == []
 
 
 def test_the_signs_are_found_at_all() -> None:
-    counts = [sum(m.module == name for m in signs()) for name in TWIN.modules]
-    assert counts[0] > 40
-    assert counts[1] > 40
-    assert counts[2] > 10
+    counts = {module: sum(m.module == module for m in signs()) for module in TWIN.modules}
+    assert min(counts.values()) >= 10
+    assert counts["hil.twin.estimator"] > 40

@@ -2,6 +2,6 @@
 
 ``nouns`` (read first) says what a target, a mutant and a finding are; ``operators`` what is changed, ``sites`` where;
 ``loading`` makes fresh copies of modules with one of them mutated, ``probes`` tells what the copies executed,
-``judging`` asks callables, ``trees`` asks a test suite; ``worker`` is one process, ``pool`` has several of them;
-``run`` puts it together and ``report`` tells it.
+``judging`` asks callables, ``suites`` makes such of tests, ``trees`` asks pytest in processes of its own; ``worker`` is one
+process, ``pool`` has several of them; ``run`` puts it together and ``report`` tells it.
 """

@@ -21,7 +21,7 @@ STRIPPED = frozenset({"kernel"})
 
 
 class Copies:
-    """The copies: ``copies["hil.twin.model"]``, or ``copies.model`` where one module alone ends so."""
+    """The copies: ``copies["hil.plant.circuit"]``, or ``copies.circuit`` where one module alone ends so."""
 
     def __init__(self, modules: Mapping[str, ModuleType]) -> None:
         self._modules = dict(modules)

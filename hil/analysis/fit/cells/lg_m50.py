@@ -4,8 +4,8 @@ Fitted are the 0.1C and the fastest test at each temperature (2C; 1.5C at 45 deg
 charge behind the discharge, and the pulses of six cells; 0.5C and 1C are held out. The 10-s pulses alone, with 10 s of rest,
 do not tell the slow mode. The cell warms up (57 degC at 2C from 25 degC): tests carry its measured surface temperature.
 
-Pulses end early below 20 % SoC at 10 degC, where 1.5C takes the cell under 2.5 V within a second, and are of 0.5C at
-0 degC; each counts its SoC from the voltage of the rest before it.
+Of the pulses, those at 0 degC are of 0.5C, the others of 1.5C; at 10 degC the last one, from 2 % SoC, ends at the voltage limit
+within a second and holds no relaxation. Each counts its SoC from the voltage of the rest before it.
 """
 
 from dataclasses import replace

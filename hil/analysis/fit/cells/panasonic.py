@@ -25,7 +25,7 @@ GAP_S = 0.1  # between the last sample of a trip and the first of the next, the 
 OPTIONS = FitOptions(pairs=3, flatness=0.05, m_v=0.0)
 NOTES = {
     "header": "Fitted to trips 1 to 5 (SoC 1.00 to 0.72) and the C/20 OCV table; trips 6 to 11 (to 0.37) are held out. The OCV is "
-    "that table less a shift found by the fit (it is a slow charge, which lies above the OCV). Below 0.72 SoC every resistance "
+    "that table less a shift found by the fit (taken for a slow charge, which lies above the OCV). Below 0.72 SoC every resistance "
     "is extrapolated flat: real ones rise below about 0.2. Nothing was measured at another temperature than 25 degC: the "
     "tables are the same at all. Hysteresis is not told by these data and is left out.",
     "capacity_ah": "from trips 1 to 5 and the OCV table: 0.77 Ah moved the OCV along 27 % of it; nominal 2.9 Ah",

@@ -1,0 +1,1 @@
+"""BPX (Battery Parameter eXchange): reading a file, and a cell file made from it."""
