@@ -223,10 +223,10 @@ def judge_steps(twin: Any) -> None:
     for n, seed, sign in ((1, 1, 1.0), (7, 2, -1.0), (98, 3, 0.0)):
         x = some_cells(n, seed)
         oracle, made = Oracle(t), packed(twin, x)
-        scratch = np.full((twin.cells.SCRATCH_ROWS, 96), 7.0)
+        scratch = np.full((1, twin.cells.SCRATCH_ROWS, 96), 7.0)
         for flowed, now in ((20.0, -35.0), (-35.0, 4.0), (900.0, 0.0)):
             oracle.step(x, flowed, now, sign, 31.0)
-            twin.cells.step(plain, made, scratch, n, flowed, now, sign, 31.0)
+            twin.cells.step(plain, made, scratch, n, flowed, now, sign, 31.0, True)
             agree(twin, made, x)
 
 
@@ -239,7 +239,7 @@ def judge_read(twin: Any) -> None:
         oracle = Oracle(t)
         oracle.look(x)
         oracle.read(x, 12.0, 1.0)
-        twin.cells.read(as_object(t), made, np.full((twin.cells.SCRATCH_ROWS, 96), 7.0), n, 12.0, 1.0)
+        twin.cells.read(as_object(t), made, np.full((1, twin.cells.SCRATCH_ROWS, 96), 7.0), n, 12.0, 1.0)
         agree(twin, made, x)
 
 
