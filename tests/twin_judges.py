@@ -1,7 +1,8 @@
 """Judges of the twin: laws of its pack, filter and stage, each against an independent simulation or filter in matrices.
 
 Each takes the modules (``step``, ``pack``, ``estimator``), healthy or mutated, as plain Python, and raises where a law is
-broken. Cheapest first. Those of the cell model are in ``twin_cell_judges``.
+broken. Cheapest first. Those of the cell model are in ``twin_cell_judges``,
+those of the state of health in ``twin_health_judges``.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import twin_cell_judges
+import twin_health_judges
 from twin_filter_oracle import propagated, secant, seen, updated
 from twin_rig import CAPACITY_C, GRID, PARALLEL, SERIES, Drive, Simulation, cell
 
@@ -535,6 +537,7 @@ def check_convergence(twin: Any) -> None:
 
 JUDGES: tuple[Callable[[Any], None], ...] = (
     *twin_cell_judges.JUDGES,
+    *twin_health_judges.JUDGES,
     check_sigma,
     check_sign,
     check_sensors,
