@@ -156,7 +156,12 @@ QUANTITIES: tuple[Line, ...] = (
     Line("twin.cell_temperature", "degC", "estimated core temperature of each cell", CELL),
     Line("twin.soc", "1", "state of charge estimate, mean of the cells"),
     Line("twin.soc_sigma", "1", "one standard deviation of twin.soc"),
-    Line("twin.cell_resistance_growth", "1", "resistance of each cell over the nominal one, its peers' mean taken as 1", CELL),
+    Line(
+        "twin.cell_resistance_growth",
+        "1",
+        "resistance of each cell over the nominal one, its peers' mean taken as 1",
+        CELL,
+    ),
     Line("twin.leak_current", "A", "estimated leak inside each cell: its voltage over that of an internal short", CELL),
     Line("twin.leak_sigma", "A", "one standard deviation of twin.leak_current", CELL, record=False),
     Line("twin.unexpected_heat", "W", "heat that no current accounts for, at each temperature sensor", SENSOR),

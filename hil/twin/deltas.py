@@ -52,6 +52,8 @@ class DeltaParams:
     growth_per_soc: F64  # walk of the growth per SoC moved
     growth_per_s: F64  # and per time
     bleed_sigma: F64  # relative, of a known balancing current
+    unseen_v2s: F64  # walk of the offset and of the SoC of a cell that is not heard: it may have been balanced, or
+    unseen_soc2s: F64  # read by another channel, per s
     steady_s: F64  # the SoC moved is that of its mean over this time: there and back is nowhere
     settle_s: F64
     settled_soc: F64  # the pack's filter is believed once it corrects itself by less
@@ -117,8 +119,9 @@ def fill(p: Any, n: int, window_s: float = 1.0) -> None:
     p["charge_per_soc"] = 0.001**2 / 0.1 if peers else 0.0
     p["growth_per_soc"], p["growth_per_s"] = (0.01**2 / 0.1, 0.01**2 / 3600.0) if peers else (0.0, 0.0)
     p["bleed_sigma"], p["steady_s"], p["soc_step"], p["gate"] = 0.05, 300.0, 0.01, 4.0
-    p["slope_sigma_v"], p["slope_error"], p["least_sigma"], p["hidden_v"] = 0.02, 0.05, 0.01, 0.004
+    p["slope_sigma_v"], p["slope_error"], p["least_sigma"], p["hidden_v"] = 0.02, 0.05 if peers else 0.3, 0.01, 0.004
     p["plateau_v"] = 0.2
+    p["unseen_v2s"], p["unseen_soc2s"] = 0.002**2 / 600.0, 0.005**2 / 600.0
     p["soc_from"], p["soc_to"] = (-1.0, 2.0) if peers else (0.1, 0.95)
     p["settle_s"], p["settled_soc"] = 60.0, 0.005
 
@@ -265,6 +268,9 @@ def _watch(s: DeltaState, p: DeltaParams, t: CellTables, one: Floats, soc_sigma:
         bend += 0.5 * (above * above + below * below)
         wrong_v2 = bend * (away * away + max(s.cov[SS, c], least * least))
         s.cov[OO, c] += wrong_v2 * (min(2.0 * s.moved_soc / p.soc_step, 1.0) if before else 1.0)
+        unseen_s = 0.0 if s.known_s[c] > 0.5 * seconds else seconds
+        s.cov[OO, c] += p.unseen_v2s * unseen_s
+        s.cov[SS, c] += p.unseen_soc2s * unseen_s
         known = s.known_s[c] > 0.5 * seconds and s.settled != 0 and p.soc_from < soc < p.soc_to
         s.innovation_v[c] = s.sum_v[c] / max(s.known_s[c], 1e-9) - s.offset_v[c] if known else math.nan
         s.sum_v[c], s.known_s[c], s.sum_polarised_v[c], s.sum_aside_c[c] = 0.0, 0.0, 0.0, 0.0

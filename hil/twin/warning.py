@@ -86,8 +86,8 @@ def fill(p: Any, delta: Any, capacity_ah: float, cells: int) -> None:
     without peers cannot tell a leak from the current's zero, its capacity or the model: 25 % an hour, a hard short.
     """
     looks = DAYS_BETWEEN * 86400.0 / delta["window_s"] * cells
-    p["departure_allowance"], p["clip_sigma"] = 1.0, 4.0
-    k = 1.0
+    k = 1.0 if delta["peers"] else 2.0  # a model of no peers is off for minutes
+    p["departure_allowance"], p["clip_sigma"] = k, 4.0
     p["departure_limit"] = math.log(2.0 * k * k * looks) / (2.0 * k) - 1.166
     p["mean_s"], p["restart_s"] = 300.0, LIVES_S
     p["first_age_s"] = [_share_of_turn(stage) * LIVES_S[stage] for stage in range(STAGES)]

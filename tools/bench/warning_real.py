@@ -24,6 +24,7 @@ from hil.twin import step as twin
 Array = NDArray[np.float64]
 PACKS = Path(__file__).parents[2] / "scenarios" / "packs"
 A123 = {-25: "10_N25", -5: "30_N05", 5: "45_P05", 25: "50_P25", 45: "50_P45"}
+EDGE_S, LEAST_S = 0.5, 10.0  # a shorter log is no pulse
 REST_S = 1800.0  # put between two pulses of different SoC
 
 
@@ -136,7 +137,9 @@ def _panasonic(folder: Path, cell: Any) -> Iterator[Run]:
 def _lg_m50(folder: Path, cell: Any) -> Iterator[Run]:
     """Six cells as a group: the pulses at nine states of charge, half an hour of unknown voltages between them.
 
-    The charge that was taken out between two pulses flows there, at the rate that takes it in ``REST_S``.
+    They were measured one by one, so that their current changes at different samples: where it is not one current, and
+    for ``EDGE_S`` around, voltages count as not read. The charge that was taken out between two pulses flows there, at
+    the rate that takes it in ``REST_S``.
     """
     from scipy.io import loadmat
 
@@ -150,10 +153,17 @@ def _lg_m50(folder: Path, cell: Any) -> Iterator[Run]:
             ]
             times = [np.asarray(h.ProgTime, np.float64) for h in held]
             length_s = min(t[-1] - t[0] for t in times)
+            if length_s < LEAST_S:
+                continue
             grid = np.arange(0.0, length_s, 0.1)
             picks = [np.clip(np.searchsorted(t - t[0], grid, side="right") - 1, 0, None) for t in times]
-            volts.append(np.array([np.asarray(h.Voltage, np.float64)[k] for h, k in zip(held, picks, strict=True)]))
-            current.append(-np.asarray(held[0].Current, np.float64)[picks[0]])
+            flows = np.array([-np.asarray(h.Current, np.float64)[k] for h, k in zip(held, picks, strict=True)])
+            read = np.array([np.asarray(h.Voltage, np.float64)[k] for h, k in zip(held, picks, strict=True)])
+            apart = np.ptp(flows, axis=0) > 0.01 * cell.capacity_ah
+            edge = np.convolve(apart, np.ones(2 * round(EDGE_S / 0.1) + 1), "same") > 0.0
+            read[:, edge] = np.nan
+            volts.append(read)
+            current.append(flows[0])
             steps = round(REST_S / 0.1)
             rate_a = 0.1 * cell.capacity_ah * 3600.0 / REST_S
             current.append(np.full(steps, rate_a))
