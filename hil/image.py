@@ -19,6 +19,7 @@ Labels = tuple[str, ...]
 SWITCHED: Labels = ("OPEN", "CLOSED", "PARTIAL")
 LEVEL: Labels = ("OFF", "ON")
 STATES: Labels = ("STARTUP", "STANDBY", "PRECHARGE", "NORMAL", "CHARGE", "ERROR")
+WARNINGS: Labels = ("NONE", "DIFFERENCE", "LEAK", "DEPARTURE", "HEAT", "GAS", "RUNAWAY")
 REQUESTS: Labels = ("NONE", "STANDBY", "NORMAL", "CHARGE", "CLEAR")
 
 
@@ -155,6 +156,24 @@ QUANTITIES: tuple[Line, ...] = (
     Line("twin.cell_temperature", "degC", "estimated core temperature of each cell", CELL),
     Line("twin.soc", "1", "state of charge estimate, mean of the cells"),
     Line("twin.soc_sigma", "1", "one standard deviation of twin.soc"),
+    Line(
+        "twin.cell_resistance_growth",
+        "1",
+        "resistance of each cell over the nominal one, its peers' mean taken as 1",
+        CELL,
+    ),
+    Line("twin.leak_current", "A", "estimated leak inside each cell: its voltage over that of an internal short", CELL),
+    Line("twin.leak_sigma", "A", "one standard deviation of twin.leak_current", CELL, record=False),
+    Line("twin.unexpected_heat", "W", "heat that no current accounts for, at each temperature sensor", SENSOR),
+    Line(
+        "twin.cell_warning",
+        "1",
+        "tests failed since the start, a sum: 1 departure, 2 mean difference, 4 leak, 8 heat, 16 runaway",
+        CELL,
+    ),
+    Line("twin.warning", "1", "the gravest early warning since the start", labels=WARNINGS),
+    Line("twin.warning_cell", "1", "cell of twin.warning; unknown when there is none"),
+    Line("twin.warning_since", "s", "when the first early warning came, since the run began; unknown when none has"),
     Line("twin.pack_voltage", "V", "sum of the predicted cell voltages less the busbars"),
     Line("twin.capacity", "Ah", "estimated capacity of a group"),
     Line("twin.capacity_sigma", "Ah", "one standard deviation of twin.capacity"),

@@ -1,6 +1,7 @@
 """Sound inputs that the fuzzers start from: files of the tree, and small binary files written when asked for."""
 
 import gzip
+import io
 import json
 import struct
 import tempfile
@@ -88,6 +89,26 @@ def packed() -> tuple[bytes, ...]:
         gzip.compress(text[:700], mtime=0) + gzip.compress(text[700:], mtime=0),
         gzip.compress(blf()[0], mtime=0),
     )
+
+
+@lru_cache(maxsize=1)
+def curves() -> tuple[bytes, ...]:
+    """Early-life curves of two cells, stored and packed."""
+    cycles, voltage = np.array([2, 10, 100]), np.linspace(3.5, 2.0, 8)
+    q = np.linspace(0.0, 1.0, 2 * 8 * 3).reshape(2, 8, 3)
+    arrays = {
+        "cycles": cycles,
+        "voltage": voltage,
+        "a_Q": q,
+        "a_Qend": np.ones((2, 5)),
+        "a_life": np.array([500.0, 900.0]),
+    }
+    made = []
+    for save in (np.savez, np.savez_compressed):
+        stream = io.BytesIO()
+        save(stream, **arrays)
+        made.append(stream.getvalue())
+    return tuple(made)
 
 
 @lru_cache(maxsize=1)

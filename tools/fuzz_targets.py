@@ -14,10 +14,19 @@ from types import MappingProxyType
 from typing import Any
 
 from hil import assemble
+from hil.analysis.advice.condition import load_condition
 from hil.analysis.bpx.load import load_bpx, parse_document
 from hil.analysis.bpx.parameters import parameters_of
 from hil.analysis.fit import manifest
+from hil.analysis.fit.readers import read_csv, read_data
+from hil.analysis.fit.readers.a123 import read_a123, read_a123_folder
+from hil.analysis.fit.readers.leaf import read_leaf, read_leaf_folder
+from hil.analysis.fit.readers.lg_m50 import read_lg_folder, read_lg_ocv, read_lg_pulses, read_lg_rates
+from hil.analysis.fit.readers.matlab import load_mat
+from hil.analysis.fit.readers.panasonic import read_arrays, read_panasonic_folder, read_soc_ocv, read_trips
 from hil.analysis.reference.profile import load_profile
+from hil.analysis.rul.curves import load_capacity, load_curves, load_history
+from hil.analysis.rul.model import load_rul_model
 from hil.campaign import judge, replaying
 from hil.campaign.mutate.equivalents import load_equivalents
 from hil.checks.compile import append  # noqa: F401  # loaded before anything is timed
@@ -39,6 +48,7 @@ from hil.replay import conditions, corrupt, filters, golden, rewrite, source
 from hil.scenario import loader
 from hil.scenario.plugged import load_bench
 from hil.units import parse_quantity, parse_time_ns
+from tools import fuzz_cells
 from tools import fuzz_seeds as seeds
 
 ROOT = seeds.ROOT
@@ -196,6 +206,15 @@ def _logs() -> list[Target]:
     return made
 
 
+def _capacities() -> list[Target]:
+    """Capacity by cycle and curves of early life, by the reader of each and by the one that chooses."""
+    return [
+        Target("capacity-csv", "log", _file("x.csv", load_history), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("capacity", "log", _file("y.csv", load_capacity), partial(seeds.files, "tests/golden/rul/*.csv")),
+        Target("curves", "record", _file("x.npz", load_curves), seeds.curves, True),
+    ]
+
+
 def _databases() -> list[Target]:
     made = []
     for kind in ("dbc", "kcd", "sym", "arxml"):
@@ -219,12 +238,54 @@ def _yaml() -> list[Target]:
         target("abuse", "scenarios/packs/fuzz.abuse.yaml", abuse.load_abuse, "scenarios/packs/*.abuse.yaml"),
         target("limits", "scenarios/bms/fuzz.yaml", limits.load_limits, "scenarios/bms/*.yaml"),
         target("fit", "fuzz/fit.yaml", manifest.load_manifest, f"{SMALL}fit/fit.yaml"),
+        target("condition", "condition.yaml", load_condition, "tests/golden/rul/condition.yaml"),
+        target("rul-model", "model.json", load_rul_model, "hil/analysis/rul/severson_lfp.json"),
         target("golden", "golden.yaml", _golden, f"{SMALL}small.golden.yaml"),
         target("equivalents", "x.yaml", load_equivalents, "tests/*_equivalents.yaml"),
         target("profile", "x.csv", loader.read_profile, "scenarios/cycles/udds.csv"),
         target("bpx", "x.json", _bpx, "scenarios/packs/*.bpx.json"),
         target("current-profile", "x.csv", load_profile, "scenarios/cycles/udds.csv", f"{SMALL}small.profile.csv"),
     ]
+
+
+def _cells() -> list[Target]:
+    """Measurements of cells: every file of every layout alone, and within its folder."""
+    files: dict[str, tuple[str, str, tuple[Callable[[Path], Any], ...]]] = {
+        "a123-ocv": ("a123", "A123_OCV_P25_S1.csv.gz", (read_a123,)),
+        "a123": ("a123", "A123_DYN_50_P25_s1.csv.gz", (read_a123, _of_folder(read_a123_folder))),
+        "trips": (
+            "panasonic",
+            "udds_25degC_trips01-02.npz",
+            (read_arrays, read_trips, _of_folder(read_panasonic_folder)),
+        ),
+        "soc-ocv": ("panasonic", "soc_ocv.npz", (read_soc_ocv,)),
+        "leaf": ("leaf", "cell-low-current-hppc-10c.csv.gz", (read_leaf, _of_folder(read_leaf_folder))),
+        "lg-ocv": ("lg", "LGM50_5Ah_OCV.mat", (load_mat, read_lg_ocv, _of_folder(read_lg_folder))),
+        "lg-pulses": ("lg", "LGM50_5Ah_Pulse.mat", (read_lg_pulses,)),
+        "lg-rates": ("lg", "LGM50_5Ah_RateTest.mat", (read_lg_rates, _of_folder(read_data))),
+    }
+    made = [
+        Target(name, "cells", partial(_each, f"{layout}/{file}", loads), partial(fuzz_cells.seeds, layout, file), True,
+               fuzz_cells.folders)
+        for name, (layout, file, loads) in files.items()
+    ]  # fmt: skip
+    return [*made, Target("cell-csv", "cells", _file("x.csv", read_csv), fuzz_cells.csv, False, fuzz_cells.folders)]
+
+
+def _of_folder(load: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    return lambda path: load(path.parent)
+
+
+def _each(name: str, loads: tuple[Callable[[Path], Any], ...], content: bytes, folder: Path) -> Any:
+    """What each reader makes of the input; the first that refuses it must not be the last that would."""
+    refusals: list[CellbenchError] = []
+    for load in loads:
+        try:
+            written(content, folder, name, load)
+        except CellbenchError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
 
 
 def _records() -> list[Target]:
@@ -269,7 +330,8 @@ def _arguments() -> list[Target]:
 
 
 def _all() -> dict[str, Target]:
-    return {t.name: t for t in (*_databases(), *_yaml(), *_logs(), *_records(), *_arguments())}
+    every = (*_databases(), *_yaml(), *_logs(), *_capacities(), *_cells(), *_records(), *_arguments())
+    return {t.name: t for t in every}
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(_all())

@@ -23,8 +23,8 @@ class Signal:
     """One line of a chart.
 
     ``times`` in s of the run, ascending; ``values`` in ``unit``, NaN where unknown. ``band`` is the half-width of the
-    uncertainty in the same unit: one number or one per value, None when there is none. ``labels`` name the values 0, 1,
-    2 ... of a signal that has states; it is drawn in steps.
+    uncertainty in the same unit: one number, one per value, or a row for below and a row for above; None when there is
+    none. ``labels`` name the values 0, 1, 2 ... of a signal that has states; it is drawn in steps.
     """
 
     label: str
@@ -100,9 +100,16 @@ def changes(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def chart(
-    signals: Iterable[Signal], marks: Iterable[Mark], focus: tuple[float, float] | None, points: int = 1500
+    signals: Iterable[Signal],
+    marks: Iterable[Mark],
+    focus: tuple[float, float] | None,
+    points: int = 1500,
+    across: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Data of one chart: a panel for each unit, one of its own for each signal with states."""
+    """Data of one chart: a panel for each unit, one of its own for each signal with states.
+
+    ``across`` is what runs across and its unit ("" for none) where that is not the time in s.
+    """
     panels: dict[Any, list[Signal]] = {}
     for signal in signals:
         panels.setdefault((signal.unit, signal.label if signal.labels else ""), []).append(signal)
@@ -110,6 +117,7 @@ def chart(
         "focus": list(focus) if focus else None,
         "marks": [{"t": _short(m.time_s, 9), "label": m.label, "kind": m.kind} for m in marks],
         "panels": [_panel(group, focus, points) for group in panels.values()],
+        **({"across": {"name": across[0], "unit": across[1]}} if across else {}),
     }
 
 
@@ -130,8 +138,8 @@ def _series(signal: Signal, focus: tuple[float, float] | None, points: int) -> d
     kept = thin(times, values, points, focus)
     made: dict[str, Any] = {"label": signal.label, "t": _list(times[kept], 9), "v": _list(values[kept], 7)}
     if signal.band is not None and not signal.labels:
-        band = np.broadcast_to(np.asarray(signal.band, np.float64), np.shape(signal.values))[kept]
-        made["lo"], made["hi"] = _list(values[kept] - band, 7), _list(values[kept] + band, 7)
+        band = np.broadcast_to(np.asarray(signal.band, np.float64), (2, *np.shape(signal.values)))[:, kept]
+        made["lo"], made["hi"] = _list(values[kept] - band[0], 7), _list(values[kept] + band[1], 7)
     return made
 
 

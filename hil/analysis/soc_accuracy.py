@@ -78,8 +78,7 @@ def panasonic_course(folder: Path) -> Course:
 
 def a123_course(folder: Path) -> Course:
     """The drive cycles at 25 degC, from full."""
-    drives = [test for test in a123.read(folder).tests if test.kind == "drive" and test.temperature_degc == 25.0]
-    return _course(_shipped("a123_26650"), drives[0], begin=0)
+    return _course(_shipped("a123_26650"), a123.drive_test(folder, 25.0), begin=0)
 
 
 def _of(test: Test) -> NDArray[np.bool_]:

@@ -55,6 +55,7 @@ def main() -> None:
       hil judge results/record.mcap scenarios/cell_overvoltage.yaml
       hil log decode drive.blf --dbc vehicle.dbc --out drive.parquet
       hil replay drive.blf --into virtual-bms
+      hil fit my_cell --out my_cell.cell.yaml
 
     \b
     Exit codes: 0 pass, 1 fail, 2 bad input, 3 not exercised or inconclusive, 4 bench error, 130 interrupted.

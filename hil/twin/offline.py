@@ -82,12 +82,12 @@ def _signs(current_a: NDArray[np.float64], rest_a: float) -> NDArray[np.float64]
 
 def _clocks(steps_s: NDArray[np.float64], parts: NDArray[np.int64]) -> list[tuple[int, int, float]]:
     """(first, last + 1, step) of every stretch of intervals with one clock."""
-    out, first = list[tuple[int, int, float]](), 0
-    while first < steps_s.size:
-        other = np.abs(steps_s[first:] - steps_s[first]) > ALIKE * steps_s[first]
-        last = first + (int(np.argmax(other)) if other.any() else other.size)
-        out.append((first, last, float(np.average(steps_s[first:last], weights=parts[first:last]))))
-        first = last
+    out, first, begin = list[tuple[int, int, float]](), 0, -1.0
+    for k, step_s in enumerate([*steps_s.tolist(), -1.0]):  # one pass: a jittering clock has as many stretches as steps
+        if abs(step_s - begin) > ALIKE * begin or k == steps_s.size:
+            if k:
+                out.append((first, k, float(np.average(steps_s[first:k], weights=parts[first:k]))))
+            first, begin = k, step_s
     return out
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hil.files.pack import PackModel
 from hil.image import Table, bind
 from hil.kernel import F64, I64, Floats, Rows, kernel, zeros
-from hil.twin import cells, estimator, health, pack, tables
+from hil.twin import cells, estimator, health, pack, tables, watch
 
 
 class TwinState:
@@ -26,6 +26,7 @@ class TwinState:
     pack: pack.PackState
     filter: estimator.FilterState
     health: health.HealthState
+    watch: watch.WatchState
 
 
 class TwinParams:
@@ -35,6 +36,7 @@ class TwinParams:
     pack: pack.PackParams
     filter: estimator.FilterParams
     health: health.HealthParams
+    watch: watch.WatchParams
     col_measured_cell_voltage: I64
     col_measured_temperature: I64
     col_measured_pack_current: I64
@@ -93,6 +95,7 @@ def from_cell(
     p["pack"]["coolant_degc"] = math.nan
     estimator.fill(p["filter"], cell.capacity_ah * parallel, sensors)
     health.fill(p["health"], cell.capacity_ah * parallel)
+    watch.fill(p["watch"], table, cell.capacity_ah * parallel, sensor_cells)
     return made
 
 
@@ -107,6 +110,7 @@ def start(states: Rows[TwinState], fixed: Rows[TwinParams], soc_guess: float, te
     pack.start(s["pack"], p["pack"], soc_guess, temperature_degc)
     estimator.start(s["filter"], p["filter"])
     health.start(s["health"], p["health"])
+    watch.start(s["watch"], p["watch"])
 
 
 def _one(records: Any) -> Any:
@@ -137,8 +141,11 @@ def step(s: TwinState, p: TwinParams, t_ns: int, row: Floats) -> None:
     if known and moved and residual_v == residual_v:
         learn(s, p, now_a, residual_v)
     write_health(s.health, p, row)
-    row[p.col_twin_soc] = s.pack.soc
-    row[p.col_twin_soc_sigma] = estimator.sigma(s.filter, p.filter)
+    sigma = estimator.sigma(s.filter, p.filter)
+    row[p.col_twin_soc], row[p.col_twin_soc_sigma] = s.pack.soc, sigma
+    at = (t_ns * 1e-9, now_a if known else math.nan, residual_v, sigma)
+    since_s = (t_ns - before_ns) * 1e-9 if moved else 0.0
+    watch.step(s.watch, p.watch, p.pack.cell, s.pack.rows, row, at, since_s, p.pack.n_cells)
 
 
 @kernel

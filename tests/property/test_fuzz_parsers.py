@@ -25,7 +25,7 @@ from tools.fuzz_targets import TARGETS, Target
 
 LONGEST_S = 10.0  # of processor time for at most 128 kB; the slowest takes a tenth of it
 LARGEST = 96 << 20  # bytes a parser may hold for so little
-EXAMPLES = {"argument": 60, "database": 25, "yaml": 12, "log": 25, "record": 8}
+EXAMPLES = {"argument": 60, "database": 25, "yaml": 12, "log": 25, "cells": 10, "record": 8}
 MARKS = [b"\0", b"\n", b"\r", b'"', b"#", b":", b"@", b"..", b"!", b"*", b"=", b"%", b"-", b"/", b",", b" and ", b"1_0"]
 ODD = [
     b"\xff\xfe",

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hil.analysis.fit.between import file_rows, temperatures_between
 from hil.analysis.fit.data import SOC, CellData, OcvTable, Test, Trace
-from hil.analysis.fit.fitting import bounds_for, fit_cell, fit_order
+from hil.analysis.fit.fitting import bounds_for, drives_of, fit_cell, fit_order
 from hil.analysis.fit.judge import errors_of, halved, judge
 from hil.analysis.fit.pipeline import BY_BLOCK, BY_TEST, make
 from hil.analysis.fit.solve import FitOptions
@@ -159,6 +160,15 @@ def test_a_cell_that_warmed_up_is_fitted_at_its_own_temperature() -> None:
     assert fitted.rows[25.0].tables[0, middle] == pytest.approx(rig.OHMS[0, middle], rel=0.05)
 
 
+def test_a_cell_that_warmed_up_has_the_ocv_of_its_own_temperature() -> None:
+    cold, warm = (OcvTable(SOC, rig.ocv_v(SOC) + 0.001 * t, None, rig.CAPACITY_AH) for t in (5.0, 25.0))
+    degc = np.array([25.0, 15.0, 5.0, 0.0])
+    trace = Trace(np.arange(4.0), np.zeros(4), np.full(4, 3.7))
+    test = replace(rig.made_test("warm", "relaxation", trace, 0.5), cell_degc=degc)
+    drive = drives_of(rig.data([test], {5.0: cold, 25.0: warm}), 25.0)[0]
+    assert drive.ocv_v - rig.ocv_v(0.5) == pytest.approx([0.025, 0.015, 0.005, 0.005], abs=1e-4)
+
+
 def test_bounds_hold_and_come_from_the_temperature_nearer_to_25() -> None:
     data = two_temperatures()
     warm = np.full((5, 11), 0.03)
@@ -187,7 +197,7 @@ def test_two_pairs_make_a_file_without_a_third() -> None:
 
 
 def test_a_correction_of_the_ocv_takes_up_what_its_table_has_wrong() -> None:
-    wrong = rig.ocv_v(SOC) + 0.008 * np.sin(6.0 * SOC)
+    wrong = rig.ocv_v(SOC) + 0.006 * np.sin(25.0 * SOC)
     data = rig.data(sound(), {25.0: OcvTable(SOC, wrong, np.zeros(SOC.size) + 0.03, rig.CAPACITY_AH)})
     as_given, corrected = (
         judge(errors_of(cell_of(tables_text(fit_cell(data, FitOptions(ocv_sigma_v=sigma)))), data)).training_v
@@ -204,3 +214,22 @@ def test_nothing_to_fit_is_said() -> None:
         fit_cell(rig.data([outside]))
     with pytest.raises(InputError, match="no open-circuit voltage"):
         fit_cell(replace(rig.data([rig.discharge(1.0, "fit")]), ocv={}))
+
+
+def test_rows_between_cut_the_widest_gap_first_and_fill_the_file_at_most() -> None:
+    assert temperatures_between([-25.0, -5.0, 5.0, 25.0, 45.0]) == [-15.0, 15.0, 35.0]
+    assert temperatures_between([-25.0, 5.0, 25.0, 45.0]) == [-15.0, -5.0, 15.0, 35.0]
+    assert temperatures_between([25.0]) == []
+    assert temperatures_between([20.0, 25.0]) == []
+    assert len(temperatures_between([-40.0, 60.0])) == 6
+
+
+def test_rows_between_fall_with_temperature_and_meet_arrhenius_law() -> None:
+    fitted = fit_cell(two_temperatures())
+    rows = file_rows(fitted)
+    assert [r.temperature_degc for r in rows] == [5.0, 15.0, 25.0]
+    cold, middle, warm = (r.tables[:-1] for r in rows)
+    share = (1 / 278.15 - 1 / 288.15) / (1 / 278.15 - 1 / 298.15)
+    assert middle == pytest.approx(np.exp((1 - share) * np.log(cold) + share * np.log(warm)), rel=1e-9)
+    assert [r.fitted for r in rows] == [True, False, True]
+    assert cell_of(tables_text(fitted)).temperatures_degc == (5.0, 15.0, 25.0)

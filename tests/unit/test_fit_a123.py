@@ -33,7 +33,7 @@ def test_the_kept_cell_is_sane_everywhere_it_can_be_asked(kept: CellModel) -> No
         values = np.array(getattr(kept, name))
         assert values.min() > 5e-4
         assert np.all(np.diff(values, axis=0) <= 2e-6), f"{name} falls as the cell gets colder"
-    assert 0.008 <= kept.r0_ohm[3][5] <= 0.015
+    assert 0.008 <= kept.r0_ohm[kept.temperatures_degc.index(25.0)][5] <= 0.015
     assert m_v.min() >= 0.0
     assert (ocv_v[:, -1] + m_v[:, -1]).max() < 3.61, "a rested full cell would look overcharged"
     assert max(kept.coulombic_efficiency) <= 1.0
@@ -60,7 +60,7 @@ def test_the_kept_file_says_how_good_it_is(kept: CellModel) -> None:
     limits = (29.7, 13.4, 12.1, 15.2, 7.9)  # Plett's ESC toolbox on the same tests, in sample
     assert all(mv < limit for mv, limit in zip(held, limits, strict=True))
     assert sum(held) / 5.0 < 8.0
-    shape = (len(kept.temperatures_degc), len(kept.soc_knots))
+    shape = (len(kept.fit["sigma"]["temperatures_degc"]), len(kept.soc_knots))
     for name in (*OHMS, "m_v"):
         assert np.array(kept.fit["sigma"][name], dtype=float).shape == shape
 
@@ -85,7 +85,7 @@ def test_a_quick_fit_of_one_temperature_comes_close_to_the_kept_one(shared_data:
     found = cell_of(tables_text(fit_cell(data, FitOptions(pairs=2, taus_s=taus))))
     error = error_of(found, a123.drive_test(folder, 25.0))
     assert 1e3 * error.rmse_v < 6.0
-    assert found.r0_ohm[0] == pytest.approx(kept.r0_ohm[3], rel=0.1)
+    assert found.r0_ohm[0] == pytest.approx(kept.r0_ohm[kept.temperatures_degc.index(25.0)], rel=0.1)
     shorter = replace(data, tests=tuple(t for t in data.tests if t.kind == "drive"))
     assert len(shorter.tests) == 1
     assert shorter.tests[0].capacity_ah == pytest.approx(2.04, abs=0.02)

@@ -86,15 +86,6 @@ def test_the_branch_after_a_full_reversal_is_exponential_and_a_minor_loop_closes
     assert h[-1] == pytest.approx(h[800], abs=1e-9)
 
 
-def test_the_one_state_equation_is_driven_off_by_a_pulse_that_the_loop_forgets() -> None:
-    soc = np.concatenate((np.linspace(1.0, 0.3, 701), np.linspace(0.3, 0.35, 51)[1:], np.linspace(0.35, 0.3, 51)[1:]))
-    state = model.one_state(soc, 10.0)
-    assert state[700] == pytest.approx(math.exp(-7.0) - 1.0, abs=1e-3)
-    g = math.exp(-0.5)
-    assert state[-1] == pytest.approx(g * (g * state[700] + (1.0 - g)) - (1.0 - g), abs=1e-9)
-    assert state[-1] > state[700] + 0.3
-
-
 @pytest.mark.parametrize(
     ("time_s", "found"),
     [([0.0, 1.0, 1.0], "1 s in sample 3"), ([0.0, math.nan, 2.0], "not finite"), ([0.0, 1.0], "one length")],

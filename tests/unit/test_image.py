@@ -100,7 +100,7 @@ def test_every_quantity_has_a_range_a_unit_a_meaning_and_one_field_name() -> Non
     assert len(set(names)) == len(names), "two quantities would share a field name"
     for line in QUANTITIES:
         assert line.name.count(".") == 1, line.name
-        assert line.unit in ("V", "A", "s", "ohm", "S", "degC", "1", "J", "W", "Pa"), line.name
+        assert line.unit in ("V", "A", "s", "ohm", "S", "degC", "1", "J", "W", "Pa", "Ah"), line.name
         assert len(line.meaning) > 2, line.name
         assert COLUMN_FIELD.match("col_" + line.name.replace(".", "_"))
 

@@ -43,7 +43,7 @@ def worst_residual_v(soc: float, guess: float, rows: int = 3000, feed: bool = Tr
 @pytest.mark.parametrize("soc", [0.3, 0.6])
 def test_with_the_right_soc_the_two_agree_without_the_filters_help(soc: float) -> None:
     s, d, residual_v = worst_residual_v(soc, soc, feed=False)
-    assert residual_v.max() < 0.005, "resistance scatter of 1 % per group, and hysteresis from an unknown middle"
+    assert residual_v.max() < 0.007, "resistance scatter of 1 % per group, and hysteresis from an unknown middle"
     assert abs(d.soc() - float(np.mean(s["soc"][:96]))) < 0.002
 
 

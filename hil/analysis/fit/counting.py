@@ -44,7 +44,7 @@ def count_by_ocv(trace: Trace, soc: Floats, ocv_v: Floats, nominal_ah: float, sh
         soc_at = x[1] - moved_ah[at] / np.exp(x[0])
         columns = [
             trace.current_a[at],
-            *(lag(trace.current_a[:, None], steps_s, float(np.exp(t)))[at, 0] for t in x[2:]),
+            *(lag(trace.current_a[None, :], steps_s, float(np.exp(t)))[0, at] for t in x[2:]),
         ]
         columns += [np.ones(at.size)] if shifted else []
         matrix, drop_v = np.column_stack(columns), np.interp(soc_at, soc, ocv_v) - trace.voltage_v[at]

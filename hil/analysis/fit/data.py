@@ -108,7 +108,7 @@ class OcvTable:
 class CellData:
     """All that is known of one cell: OCV by temperature, tests, and what goes into the cell file unfitted.
 
-    `notes` says by key of the cell file where an unfitted number comes from.
+    `notes` says by key of the cell file where an unfitted number comes from; the one of `header` goes into its head.
     """
 
     cell: str

@@ -3,12 +3,12 @@ no resistance falls as the cell gets colder, at any SoC.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hil.analysis.fit.data import CellData, Floats, OcvTable
-from hil.analysis.fit.model import KELVIN, Drive, Shape, Terms, hats, make_drive
+from hil.analysis.fit.data import CellData, Floats, OcvTable, Test
+from hil.analysis.fit.model import KELVIN, Drive, Shape, Terms, hats, make_drive, read_ocv
 from hil.analysis.fit.ocv import monotone
 from hil.analysis.fit.solve import (
     FINAL_SAMPLES,
@@ -56,7 +56,21 @@ class Fitted:
 def drives_of(data: CellData, temperature_degc: float) -> list[Drive]:
     """The drives that the row of a temperature is fitted to."""
     ocv = data.ocv_at(temperature_degc)
-    return [make_drive(t, ocv) for t in data.tests if t.use == "fit" and t.temperature_degc == temperature_degc]
+    mine = [t for t in data.tests if t.use == "fit" and t.temperature_degc == temperature_degc]
+    return [_at_own_temperature(data, t, make_drive(t, ocv)) for t in mine]
+
+
+def _at_own_temperature(data: CellData, test: Test, drive: Drive) -> Drive:
+    """The drive with the OCV of the temperature that the cell itself had, where both are known."""
+    known = np.array(sorted(data.ocv))
+    if test.cell_degc is None or known.size < 2:
+        return drive
+    degc = np.clip(test.cell_degc, known[0], known[-1])
+    low = np.clip(np.searchsorted(known, degc, side="right") - 1, 0, known.size - 2)
+    share = (degc - known[low]) / (known[low + 1] - known[low])
+    along = np.array([read_ocv(data.ocv[t].soc, data.ocv[t].ocv_v, drive.soc) for t in known.tolist()])
+    at = np.arange(degc.size)
+    return replace(drive, ocv_v=(1.0 - share) * along[low, at] + share * along[low + 1, at])
 
 
 def fit_order(temperatures_degc: tuple[float, ...]) -> list[float]:

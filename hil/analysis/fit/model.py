@@ -110,17 +110,6 @@ def loop_state(soc: Floats, gamma: float) -> Floats:
     return out
 
 
-def one_state(soc: Floats, gamma: float) -> Floats:
-    """Plett's h along `soc`, shape (n,), from 0: h' = g h + (1 - g) sign(dz), g = exp(-gamma |dz|); to compare with."""
-    moved = np.diff(soc, prepend=soc[0])
-    decay = np.exp(-gamma * np.abs(moved))
-    state, out = 0.0, []
-    for g, p in zip(decay.tolist(), ((1.0 - decay) * np.sign(moved)).tolist(), strict=True):
-        state = g * state + p
-        out.append(state)
-    return np.array(out)
-
-
 def hats(soc: Floats, count: int) -> Floats:
     """Weights (count, n) of straight-line interpolation on `count` even knots from 0 to 1, held at the ends."""
     place = np.clip(soc * (count - 1), 0.0, count - 1.0)

@@ -1,10 +1,12 @@
 """Writes a fit as a cell file: YAML 1.2 made by hand, so that every table is one short row per line."""
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from hil.analysis.fit.between import file_rows
 from hil.analysis.fit.data import Floats
 from hil.analysis.fit.fitting import Fitted
 from hil.analysis.fit.judge import HELD_OUT_MARGIN_V, HELD_OUT_RATIO, TestError, Verdict
@@ -36,6 +38,7 @@ HEADER = """\
 # tau and gamma are shared by all temperatures, so that the tables can be interpolated. No resistance falls as the cell gets
 # colder, at any SoC (bounds of the fit). The window of a test (5-95 % SoC unless it says otherwise) is what its error is over;
 # outside it the tables follow smoothness alone. Beyond the first and the last temperature hold their tables.
+# Measured: {measured} degC. Rows between them lie on a smooth curve over 1/T through those.
 """
 
 
@@ -102,10 +105,10 @@ def ocv_text(fitted: Fitted) -> str:
     """Temperatures, SoC grid, OCV and its slope over temperature."""
     data = fitted.data
     warm = {t: data.ocv[t] for t in sorted(data.ocv) if t >= WARM_DEGC}
-    soc = next(iter(fitted.rows.values())).ocv.soc
-    text = f"temperatures_degc: {row(fitted.rows, 2)}\n" + f"soc: {block(soc, 4)}\n"
+    soc, rows = next(iter(fitted.rows.values())).ocv.soc, file_rows(fitted)
+    text = f"temperatures_degc: {row([r.temperature_degc for r in rows], 2)}\n" + f"soc: {block(soc, 4)}\n"
     text += "# one list per temperature, never falling\n"
-    text += wide_table("ocv_v", [r.ocv_v for r in fitted.rows.values()], 4)
+    text += wide_table("ocv_v", [r.ocv_v for r in rows], 4)
     if len(warm) > 1:
         text += (
             f"# slope of the OCV over {min(warm):g} to {max(warm):g} degC, held within 12 % of both ends; heat only\n"
@@ -116,7 +119,7 @@ def ocv_text(fitted: Fitted) -> str:
 
 def dynamic_text(fitted: Fitted) -> str:
     """Tables over the SoC knots, one row per temperature."""
-    rows, flat = list(fitted.rows.values()), np.ones(fitted.options.knots)
+    rows, flat = file_rows(fitted), np.ones(fitted.options.knots)
     text = f"soc_knots: {row(np.linspace(0.0, 1.0, flat.size), 4)}\n"
     text += table("r0_ohm", [r.tables[0] for r in rows], 7)
     pairs = [*enumerate(fitted.shape.taus_s, start=1)]
@@ -125,14 +128,16 @@ def dynamic_text(fitted: Fitted) -> str:
         text += table(f"tau{k}_s", [tau_s * flat] * len(rows), 2)
     text += "hysteresis:\n" + table("m_v", [r.tables[-1] for r in rows], 5, "  ")
     text += f"  gamma: {row([fitted.shape.gamma] * len(rows), 3)}\n  m0_v: {row([0.0] * len(rows), 1)}\n"
-    return text + f"coulombic_efficiency: {row([min(r.ocv.efficiency, 1.0) for r in rows], 5)}\n"
+    return text + f"coulombic_efficiency: {row([r.efficiency for r in rows], 5)}\n"
 
 
 def tables_text(fitted: Fitted) -> str:
     """The file without its `fit:` section."""
     data = fitted.data
     drops = " - ".join(f"v{k}" for k in range(1, fitted.options.pairs + 1))
-    text = HEADER.format(cell=data.cell, source=data.source, licence=data.licence, drops=drops)
+    measured = ", ".join(f"{t:g}" for t in fitted.rows)
+    text = HEADER.format(cell=data.cell, source=data.source, licence=data.licence, drops=drops, measured=measured)
+    text += "".join(f"# {line}\n" for line in textwrap.wrap(data.notes.get("header", ""), 120))
     text += f"\ncell: {quoted(data.cell)}\nsource: {quoted(data.source)}\nlicence: {quoted(data.licence)}\n"
     text += f"chemistry: {data.chemistry}\n" if data.chemistry else ""
     text += scalars(fitted) + ocv_text(fitted) + dynamic_text(fitted)
@@ -179,6 +184,7 @@ def _test(e: TestError) -> str:
 def _sigma_text(fitted: Fitted, sigmas: Sigmas) -> str:
     text = "  sigma:  # one standard deviation each, null where a parameter stands at its bound\n"
     text += f'    method: "{METHOD}"\n'
+    text += f"    temperatures_degc: {row(fitted.rows, 2)}  # rows between them were not fitted\n"
     text += f"    tau_percent: {row([100.0 * s for s in sigmas.taus], 2)}\n"
     text += f"    gamma_percent: {number(100.0 * sigmas.gamma, 2)}\n"
     names = ["r0_ohm", *(f"r{k}_ohm" for k in range(1, fitted.options.pairs + 1)), "m_v"]

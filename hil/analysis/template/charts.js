@@ -50,7 +50,9 @@
 
   function options(chart, panel, index, width, last, key) {
     const ink = css("--soft"), grid = { stroke: css("--grid"), width: 1 };
-    const series = [{ label: "time", value: (u, v) => v == null ? "" : v.toFixed(4) + " s" }], bands = [];
+    const across = chart.across ?? { name: "time", unit: "s" };
+    const place = v => chart.across ? number(v, across.unit) : v.toFixed(4) + " s";
+    const series = [{ label: across.name, value: (u, v) => v == null ? "" : place(v) }], bands = [];
     const states = panel.labels.length > 0;
     panel.series.forEach((s, i) => {
       const colour = css("--s" + (i + (states ? index : 0)) % 8);
@@ -75,7 +77,7 @@
       legend: { live: true, markers: { width: 3 } },
       scales: { x: { time: false }, y },
       axes: [
-        { stroke: ink, grid, ticks: { show: false }, size: 22, label: last ? "time in s" : undefined, labelSize: 16, labelFont: "12px system-ui", font: "11px system-ui" },
+        { stroke: ink, grid, ticks: { show: false }, size: 22, label: last ? across.name + (across.unit ? " in " + across.unit : "") : undefined, labelSize: 16, labelFont: "12px system-ui", font: "11px system-ui" },
         {
           stroke: ink, grid, ticks: { show: false }, size: states || !panel.unit ? 92 : 74, font: "11px system-ui", label: states ? undefined : panel.unit || undefined, labelSize: 18, labelFont: "12px system-ui",
           ...(states ? { splits: () => panel.labels.map((_, i) => i), values: (u, at) => at.map(v => panel.labels[v]) } : {}),
@@ -121,7 +123,7 @@
       tools.append(button);
     };
     if (chart.focus) zoom("reaction", inside(chart));
-    zoom("whole run", extent(chart));
+    zoom(chart.across ? "all" : "whole run", extent(chart));
     box.append(tools);
     const seen = range ?? inside(chart);
     chart.panels.forEach((panel, index) => {

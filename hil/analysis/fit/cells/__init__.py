@@ -1,14 +1,13 @@
 """What is known of each cell that is fitted: recordings made into tests with their SoC, and what no test tells."""
 
 from pathlib import Path
-from typing import cast
 
-from hil.analysis.fit.cells import a123
+from hil.analysis.fit.cells import a123, leaf, lg_m50, panasonic
 from hil.analysis.fit.data import CellData
 from hil.analysis.fit.solve import FitOptions
 from hil.errors import InputError, Problem
 
-CELLS = (a123,)
+CELLS = (a123, panasonic, lg_m50, leaf)
 """One module a data set, each with `recognises(folder)` by file names and `read(folder)`."""
 
 
@@ -16,7 +15,8 @@ def cell_of_folder(folder: Path) -> CellData:
     """The cell whose data a folder holds. Raises InputError when it is none of `CELLS`, or damaged."""
     for each in CELLS:
         if each.recognises(folder):
-            return each.read(folder)
+            data: CellData = each.read(folder)
+            return data
     names = ", ".join(each.__name__.rpartition(".")[2] for each in CELLS)
     raise InputError(
         Problem(
@@ -31,5 +31,6 @@ def options_of(folder: Path) -> FitOptions:
     """How the cell of a folder is fitted best: the `OPTIONS` of its module, else the usual ones."""
     for each in CELLS:
         if each.recognises(folder):
-            return cast(FitOptions, getattr(each, "OPTIONS", FitOptions()))
+            options: FitOptions = getattr(each, "OPTIONS", FitOptions())
+            return options
     return FitOptions()

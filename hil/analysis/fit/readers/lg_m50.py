@@ -8,15 +8,14 @@ At a change of current the cycler wrote some samples with the new current beside
 (in the pulses those at the begin of a step): their voltages count as not read, their current as that of the new step.
 """
 
-import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hil.analysis.fit.readers.delimited import content_of
 from hil.analysis.fit.readers.edges import Samples, all_read, forward, step_begins_replaced, unmixed
+from hil.analysis.fit.readers.matlab import load_mat
 from hil.analysis.fit.readers.recording import DataSet, Floats, Kind, OcvCurve, Place, Recording, checked
 from hil.errors import InputError, Problem
 
@@ -24,7 +23,6 @@ LAYOUT = "lg_m50"
 SOURCE = "LG M50 5 Ah, examples of PyBOP (pybop-team/PyBOP e8165e043818)"
 LICENCE = "BSD-3-Clause, Copyright (c) 2023, pybop-team"
 OCV_DEGC = 25.0
-MOST_BYTES = 1 << 28
 _DEGC = re.compile(r"T(\d+)")
 _RATE = re.compile(r"cRate_(\d+(?:p\d+)?C)")
 
@@ -86,24 +84,6 @@ def read_lg_folder(path: Path) -> DataSet:
         raise InputError(Problem("files of the LG M50", str(path), expected=", ".join(missing), found="no such file"))
     recordings = (*read_lg_pulses(files["Pulse"]), *read_lg_rates(files["RateTest"]))
     return DataSet(LAYOUT, recordings, (read_lg_ocv(files["OCV"]),))
-
-
-def load_mat(path: Path) -> dict[str, Any]:
-    """The variables of a MATLAB file (structs as objects with ``_fieldnames``).
-
-    Raises InputError when it is too large, damaged, or of the HDF5 kind.
-    """
-    content = content_of(path)
-    if len(content) > MOST_BYTES:
-        raise InputError(Problem("too large", str(path), expected=f"at most {MOST_BYTES} bytes"))
-    from scipy.io import loadmat
-
-    try:
-        read = loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # its parser raises a dozen unrelated types on a broken file
-        found = f"{type(error).__name__}: {error}"[:160]
-        raise InputError(Problem("damaged MATLAB file", str(path), expected="version 5 to 7", found=found)) from error
-    return {name: value for name, value in read.items() if not name.startswith("__")}
 
 
 def _only(path: Path, variables: dict[str, Any]) -> Any:

@@ -1,0 +1,1 @@
+"""Remaining useful life: from capacity curves of early life, and from the fade of capacity over cycles."""
