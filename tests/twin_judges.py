@@ -2,7 +2,7 @@
 
 Each takes the modules (``step``, ``pack``, ``estimator``), healthy or mutated, as plain Python, and raises where a law is
 broken. Cheapest first. Those of the cell model are in ``twin_cell_judges``,
-those of the state of health in ``twin_health_judges``.
+those of the state of health in ``twin_health_judges``, those of single cells in ``twin_delta_judges``.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import twin_cell_judges
+import twin_delta_judges
 import twin_health_judges
 from twin_filter_oracle import propagated, secant, seen, updated
 from twin_rig import CAPACITY_C, GRID, PARALLEL, SERIES, Drive, Simulation, cell
@@ -538,6 +539,7 @@ def check_convergence(twin: Any) -> None:
 JUDGES: tuple[Callable[[Any], None], ...] = (
     *twin_cell_judges.JUDGES,
     *twin_health_judges.JUDGES,
+    *twin_delta_judges.JUDGES,
     check_sigma,
     check_sign,
     check_sensors,
