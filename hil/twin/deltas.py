@@ -97,7 +97,7 @@ class DeltaState:
     slope_v: Annotated[Floats, CELLS]
     polarised_v: Annotated[Floats, CELLS]  # at growth 1
     gain: Annotated[Floats, STATES, CELLS]
-    change: Annotated[Floats, CAPACITY + 1, CELLS]  # of what is applied to a cell
+    change: Annotated[Floats, STATES, CELLS]
 
 
 def fill(p: Any, n: int, window_s: float = 1.0) -> None:
@@ -173,7 +173,8 @@ def learn(
         _watch(s, p, t, x[first // BLOCK], soc_sigma, first, count)
         _correct(s, p, x[first // BLOCK], first, count)
     if p.peers != 0:
-        _apply(s, x, n)
+        _centre(s, n)
+    _apply(s, x, n)
     s.fresh, s.closed_s, s.moved_c = 1, s.waited_s, s.charge_c
     s.waited_s, s.charge_c, s.samples = 0.0, 0.0, 0.0
 
@@ -338,26 +339,32 @@ def _correct(s: DeltaState, p: DeltaParams, one: Floats, first: int, count: int)
         s.change[CHARGE, c] = ks * surprise_v
         s.change[GROW, c] = kg * surprise_v
         s.change[CAPACITY, c] = kc * surprise_v
-        s.offset_v[c] += ko * surprise_v
+        s.change[OFFSET, c] = ko * surprise_v
 
 
 @kernel
-def _apply(s: DeltaState, x: Floats, n: int) -> None:
-    """Give every cell its change less what all have in common, which belongs to the pack's filter.
+def _centre(s: DeltaState, n: int) -> None:
+    """Take off the changes what all cells have in common, which belongs to the pack's filter.
 
-    The common part is that of the cells within three mean magnitudes: one that runs away moves no other.
+    A cell counts at most three mean magnitudes of the others: one that runs away moves no other.
     """
-    for j in range(CAPACITY + 1):
-        size, count = 0.0, 0
+    for j in range(STATES):
+        size, largest, count = 0.0, 0.0, 0
         for c in range(n):
             size += abs(s.change[j, c])
+            largest = max(largest, abs(s.change[j, c]))
             count += 1 if s.weight[c] > 0.0 else 0
-        most, common = 3.0 * size / max(count, 1), 0.0
+        most, common = 3.0 * (size - largest) / max(count - 1, 1), 0.0
         for c in range(n):
             common += min(max(s.change[j, c], -most), most)
         common /= max(count, 1)
         for c in range(n):
             s.change[j, c] -= common if s.weight[c] > 0.0 else 0.0
+
+
+@kernel
+def _apply(s: DeltaState, x: Floats, n: int) -> None:
+    """Give every cell its change; polarisation goes with the resistance."""
     for c in range(n):
         one, i = x[c // BLOCK], c % BLOCK
         growth = min(max(one[GROWTH, i] + s.change[GROW, c], 0.2), 5.0)
@@ -368,3 +375,4 @@ def _apply(s: DeltaState, x: Floats, n: int) -> None:
         one[V2, i] *= rises
         one[V3, i] *= rises
         s.capacity[c] += s.change[CAPACITY, c]
+        s.offset_v[c] += s.change[OFFSET, c]

@@ -165,6 +165,29 @@ def test_a_cell_that_is_not_known_is_left_alone_and_changes_nothing_for_the_othe
     assert list(with_it.learned()[:, 4]) == [0.5, 1.0, 0.0] and not with_it.told[4]
 
 
+def test_offsets_have_no_common_part_where_a_slope_changes() -> None:
+    """What the cells share is the pack filter's: left in the offsets alone, it drove all of them away from zero.
+
+    The OCV turns steep while the offsets and charges of the flat part stand against each other.
+    """
+    group = Group(6, slope_v=0.02)
+    random = np.random.default_rng(11)
+    group.see(0.004 * random.standard_normal(6) + 0.0005 * random.standard_normal((200, 6)))
+    tables.fill(group.b["cell"], line(2.0), 1, 1.0, (0.05, 0.2))
+    d = group.b["deltas"]
+    for _ in range(5):
+        kept = d["offset_v"][:6].mean()
+        set_residual(group.both, group.x, 0.004 * random.standard_normal(6))
+        assert abs(d["offset_v"][:6].mean() - kept) < 1e-12
+
+
+@kernel
+def set_residual(both: Rows[Both], x: Floats, seen_v: Floats) -> None:
+    """One window in which the cells' residuals are these less their mean."""
+    b = both[0]
+    deltas.learn(b.deltas, b.params, b.cell, x, seen_v, seen_v.mean(), 0.0, 0.0, 1.0, seen_v.size)
+
+
 def test_one_cell_far_off_is_told_and_moves_no_other() -> None:
     residual = np.zeros((60, 12))
     residual[:, 7] = -0.3
