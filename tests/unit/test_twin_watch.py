@@ -70,6 +70,8 @@ class Group:
         tables.fill(self.b["cell"], line(slope_v), 1, 1.0, (0.05, 0.2))
         deltas.fill(self.b["params"], n)
         warning.fill(self.b["limits"], self.b["params"], CAPACITY_AH, n)
+        self.b["limits"]["first_s"] = 0.0
+        self.b["limits"]["least_inflation"] = 1.0
         deltas.start(self.b["deltas"], self.b["params"])
         self.b["deltas"]["settled"] = 1
         warning.start(self.b["warning"], self.b["limits"])
@@ -229,6 +231,17 @@ def test_a_balancing_current_is_the_twins_own_and_widens_only_what_is_unsure_of_
     group.see(np.zeros((600, 6)))
     cov = group.b["deltas"]["cov"][deltas.SS, :6]
     assert not group.told.any() and cov[2] > cov[1]
+
+
+def test_nothing_counts_before_the_filters_have_found_their_place() -> None:
+    group = Group(6)
+    group.b["limits"]["first_s"] = 300.0
+    residual = np.zeros((299, 6))
+    residual[:, 1] = -0.05
+    group.see(residual)
+    assert not group.told.any() and not group.b["warning"]["info"].any()
+    group.see(np.zeros((2, 6)))
+    assert group.b["warning"]["info"].any()
 
 
 def test_cusum_counts_what_exceeds_its_allowance() -> None:
