@@ -234,7 +234,10 @@ def _score(s: WarningState, d: DeltaState, one: Floats, stage: int, direct_ohm: 
 
 @kernel
 def _judge_leak(s: WarningState, p: WarningParams, stage: int, n: int) -> None:
-    """The leak of a stage, once it has a fifteenth of its life, against its sigma; the stage that knows best gives the leak of the row."""
+    """The leak of a stage, once a fifteenth of its life has counted, against its sigma.
+
+    The stage that knows best gives the leak of the row.
+    """
     ripe = min(s.age_s[stage], s.learned_s - p.first_s) >= p.restart_s[stage] / 15.0
     for c in range(n):
         info = s.info[stage, c]
