@@ -46,7 +46,8 @@ class DeltaParams:
     noise_v: F64  # of one sample; samples closer than ``sample_s`` count as one
     sample_s: F64
     floor_v2s: F64  # density of what no average removes faster
-    mismatch_s: F64  # density of the relative error of the polarisation
+    mismatch_s: F64  # density of the relative error of the polarisation, of which
+    fade_s: F64  # this long something stays after it has gone: cells do not relax alike
     charge_per_soc: F64  # walk of the SoC difference per SoC moved: what the linearisation forgets
     offset_v2: F64  # walk of the offset per SoC moved
     growth_per_soc: F64  # walk of the growth per SoC moved
@@ -87,6 +88,7 @@ class DeltaState:
     known_s: Annotated[Floats, CELLS]
     sum_polarised_v: Annotated[Floats, CELLS]
     sum_aside_c: Annotated[Floats, CELLS]
+    busy_v: Annotated[Floats, CELLS]  # most polarisation of the last ``fade_s``
     capacity: Annotated[Floats, CELLS]
     offset_v: Annotated[Floats, CELLS]
     cov: Annotated[Floats, PAIRS, CELLS]
@@ -97,7 +99,7 @@ class DeltaState:
     slope_v: Annotated[Floats, CELLS]
     polarised_v: Annotated[Floats, CELLS]  # at growth 1
     gain: Annotated[Floats, STATES, CELLS]
-    change: Annotated[Floats, CAPACITY + 1, CELLS]  # of what is applied to a cell
+    change: Annotated[Floats, STATES, CELLS]
 
 
 def fill(p: Any, n: int, window_s: float = 1.0) -> None:
@@ -106,7 +108,8 @@ def fill(p: Any, n: int, window_s: float = 1.0) -> None:
     Sources. Resistance 8 % and capacity 2 %: the largest measured spreads of healthy cells (six LG M50 at 0 to 25 degC,
     2.6 to 8 %). Noise 1 mV a sample and 2 mV of channel offset: monitor ICs (their data sheets give 0.5 to 2 mV).
     Without peers: 8 mV over a tenth of the charge is what a fit leaves, 10 % over 20 s the polarisation's error, as in
-    the pack's filter. The rest is assumed: 1 % over 10 s for the dynamics of one cell against another, 0.2 mV of OCV
+    the pack's filter. The rest is assumed: 1 % over 10 s for the dynamics of one cell against another
+    (the LG M50 relax apart by 1 to 2 % of what a pulse left), 0.2 mV of OCV
     over a tenth of the charge, 1 % of resistance over a tenth and over an hour.
     """
     peers = n >= FEWEST
@@ -115,6 +118,7 @@ def fill(p: Any, n: int, window_s: float = 1.0) -> None:
     p["offset_sigma_v"] = 0.002 if peers else 0.008
     p["noise_v"], p["sample_s"], p["floor_v2s"] = 0.001, 0.1, 1e-9
     p["mismatch_s"] = 2.0 * 0.01**2 * 10.0 if peers else 2.0 * 0.10**2 * 20.0
+    p["fade_s"] = 5.0
     p["offset_v2"] = 0.0003**2 / 0.1 if peers else 2.0 * 0.008**2 / 0.1
     p["charge_per_soc"] = 0.001**2 / 0.1 if peers else 0.0
     p["growth_per_soc"], p["growth_per_s"] = (0.01**2 / 0.1, 0.01**2 / 3600.0) if peers else (0.0, 0.0)
@@ -173,7 +177,8 @@ def learn(
         _watch(s, p, t, x[first // BLOCK], soc_sigma, first, count)
         _correct(s, p, x[first // BLOCK], first, count)
     if p.peers != 0:
-        _apply(s, x, n)
+        _centre(s, n)
+    _apply(s, x, n)
     s.fresh, s.closed_s, s.moved_c = 1, s.waited_s, s.charge_c
     s.waited_s, s.charge_c, s.samples = 0.0, 0.0, 0.0
 
@@ -239,7 +244,7 @@ def _watch(s: DeltaState, p: DeltaParams, t: CellTables, one: Floats, soc_sigma:
     """Slope, polarisation and variance of the measurement of a window; innovation NaN where less than half is known."""
     seconds, mean_a = s.waited_s, s.charge_c / s.waited_s
     noise_v2 = p.noise_v * p.noise_v / max(min(s.samples, s.waited_s / p.sample_s), 1.0) + p.floor_v2s / seconds
-    mismatch = p.mismatch_s / seconds
+    mismatch, fade = p.mismatch_s / seconds, math.exp(-seconds / p.fade_s)
     before = s.started > 1
     for i in range(count):
         c = first + i
@@ -261,7 +266,8 @@ def _watch(s: DeltaState, p: DeltaParams, t: CellTables, one: Floats, soc_sigma:
         above = (_shown(t, row, share, soc + up, h, pull) - here_v) / up - slope_v
         below = (_shown(t, row, share, soc + down, h, pull) - here_v) / down - slope_v
         s.slope_v[c], s.polarised_v[c] = slope_v, polarised_v
-        s.variance_v2[c] = noise_v2 + mismatch * polarised_v * polarised_v
+        s.busy_v[c] = max(abs(polarised_v), fade * s.busy_v[c])
+        s.variance_v2[c] = noise_v2 + mismatch * s.busy_v[c] * s.busy_v[c]
         away = soc - s.mean_soc
         least = min(p.least_sigma, p.hidden_v / max(abs(slope_v), 1e-3))
         bend = p.slope_sigma_v * p.slope_sigma_v + p.slope_error * p.slope_error * slope_v * slope_v
@@ -338,26 +344,32 @@ def _correct(s: DeltaState, p: DeltaParams, one: Floats, first: int, count: int)
         s.change[CHARGE, c] = ks * surprise_v
         s.change[GROW, c] = kg * surprise_v
         s.change[CAPACITY, c] = kc * surprise_v
-        s.offset_v[c] += ko * surprise_v
+        s.change[OFFSET, c] = ko * surprise_v
 
 
 @kernel
-def _apply(s: DeltaState, x: Floats, n: int) -> None:
-    """Give every cell its change less what all have in common, which belongs to the pack's filter.
+def _centre(s: DeltaState, n: int) -> None:
+    """Take off the changes what all cells have in common, which belongs to the pack's filter.
 
-    The common part is that of the cells within three mean magnitudes: one that runs away moves no other.
+    A cell counts at most three mean magnitudes of the others: one that runs away moves no other.
     """
-    for j in range(CAPACITY + 1):
-        size, count = 0.0, 0
+    for j in range(STATES):
+        size, largest, count = 0.0, 0.0, 0
         for c in range(n):
             size += abs(s.change[j, c])
+            largest = max(largest, abs(s.change[j, c]))
             count += 1 if s.weight[c] > 0.0 else 0
-        most, common = 3.0 * size / max(count, 1), 0.0
+        most, common = 3.0 * (size - largest) / max(count - 1, 1), 0.0
         for c in range(n):
             common += min(max(s.change[j, c], -most), most)
         common /= max(count, 1)
         for c in range(n):
             s.change[j, c] -= common if s.weight[c] > 0.0 else 0.0
+
+
+@kernel
+def _apply(s: DeltaState, x: Floats, n: int) -> None:
+    """Give every cell its change; polarisation goes with the resistance."""
     for c in range(n):
         one, i = x[c // BLOCK], c % BLOCK
         growth = min(max(one[GROWTH, i] + s.change[GROW, c], 0.2), 5.0)
@@ -368,3 +380,4 @@ def _apply(s: DeltaState, x: Floats, n: int) -> None:
         one[V2, i] *= rises
         one[V3, i] *= rises
         s.capacity[c] += s.change[CAPACITY, c]
+        s.offset_v[c] += s.change[OFFSET, c]

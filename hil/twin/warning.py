@@ -35,6 +35,8 @@ DEPARTURE, MEAN, LEAK = 1, 2, 4  # bits of a cell's warning
 class WarningParams:
     """Thresholds; where they come from is told in ``fill``."""
 
+    peers: F64  # 1: there are some; without, the allowance stands for what is left of correlation in the CUSUM
+    least_inflation: F64  # of the variance of a mean: filters on a bent OCV leave more than they say
     departure_allowance: F64  # sigma
     departure_limit: F64
     mean_s: F64  # time constant of the EWMA
@@ -42,6 +44,7 @@ class WarningParams:
     mean_least_v: F64  # healthy cells differ by as much from what their filters expect, for minutes
     leak_limit: Annotated[Floats, STAGES]  # sigma
     least_leak_a: F64  # healthy cells differ by as much
+    first_s: F64  # after the pack's filter has settled: until then the delta filters find their place, nothing counts
     clip_sigma: F64  # one window counts at most this many sigma
     memory_s: F64  # over which variance and correlation of the innovations are measured
     alike: F64  # their correlation at the start
@@ -53,6 +56,7 @@ class WarningState:
     """Statistics per cell; ``told`` keeps the bits of the tests that a cell has failed since ``start``."""
 
     at_s: F64
+    learned_s: F64  # since the pack's filter has settled
     due: I64  # next stage to take the last window; STAGES: none
     departure: Annotated[Floats, CELLS]
     mean_sigma: Annotated[Floats, CELLS]
@@ -95,6 +99,7 @@ def fill(p: Any, delta: Any, capacity_ah: float, cells: int) -> None:
     p["mean_limit"] = _sigmas(looks * delta["window_s"] * 10.0 / p["mean_s"])
     p["leak_limit"] = [_sigmas(looks * delta["window_s"] * 10.0 / life_s) for life_s in p["restart_s"]]
     p["least_leak_a"] = (0.0005 if delta["peers"] else 0.25) * capacity_ah
+    p["first_s"], p["least_inflation"], p["peers"] = 3600.0, 1.35, float(delta["peers"])
     p["memory_s"], p["alike"] = 7200.0, 0.0 if delta["peers"] else 0.9
 
 
@@ -112,7 +117,7 @@ def start(s: Any, p: Any) -> None:
     """Nothing suspected, nothing known."""
     for name in s.dtype.names:
         s[name] = 0
-    s["spread"], s["alike"], s["inflation"] = 1.0, p["alike"], 1.0
+    s["spread"], s["alike"], s["inflation"] = 1.0, p["alike"], p["least_inflation"]
     s["leak_sigma_a"], s["told_s"] = math.inf, math.nan
     s["due"], s["age_s"] = STAGES, p["first_age_s"]
 
@@ -121,6 +126,9 @@ def start(s: Any, p: Any) -> None:
 def step(s: WarningState, p: WarningParams, d: DeltaState, t: CellTables, x: Floats, dt_s: float, n: int) -> None:
     """After ``deltas.learn`` of every tick of ``dt_s``. The stages take a window one after the other, within its length."""
     s.at_s += dt_s
+    s.learned_s += dt_s if d.settled != 0 else 0.0
+    if s.learned_s < p.first_s:
+        return
     if d.fresh != 0:
         _whiten(s, p, d, n)
         s.due = 0
@@ -156,10 +164,10 @@ def _whiten(s: WarningState, p: WarningParams, d: DeltaState, n: int) -> None:
         s.spread[c] += (e * e - s.spread[c]) * part
         s.alike[c] += (e * s.before[c] - s.alike[c]) * part
         r = min(max(s.alike[c] / max(s.spread[c], 1e-9), 0.0), 0.98)
-        s.inflation[c] = max(s.spread[c] * (1.0 + r) / (1.0 - r), 1.0)
+        s.inflation[c] = max(s.spread[c] * (1.0 + r) / (1.0 - r), p.least_inflation)
         s.before[c] = e if known else s.before[c]
         sigma = math.sqrt(s.inflation[c])
-        rise = e / sigma - p.departure_allowance if known else 0.0
+        rise = e / max(1.0, sigma * p.peers) - p.departure_allowance if known else 0.0
         s.departure[c] = max(s.departure[c] + rise, 0.0)
         s.mean_sigma[c] += (e - s.mean_sigma[c]) * (mean_share if known else 0.0)
         fall_v = min(max(-d.innovation_v[c] if known else 0.0, -0.1), 0.1)
@@ -226,11 +234,16 @@ def _score(s: WarningState, d: DeltaState, one: Floats, stage: int, direct_ohm: 
 
 @kernel
 def _judge_leak(s: WarningState, p: WarningParams, stage: int, n: int) -> None:
-    """The leak of a stage against its sigma; the stage that knows best gives the leak of the row."""
+    """The leak of a stage, once a fifteenth of its life has counted, against its sigma.
+
+    The stage that knows best gives the leak of the row.
+    """
+    ripe = min(s.age_s[stage], s.learned_s - p.first_s) >= p.restart_s[stage] / 15.0
     for c in range(n):
         info = s.info[stage, c]
         if info > 0.0:
             leak_a, sigma_a = s.score[stage, c] / info, math.sqrt(s.inflation[c] / info)
-            _tell(s, c, LEAK if leak_a - p.least_leak_a > p.leak_limit[stage] * sigma_a else 0)
+            leaks = leak_a - p.least_leak_a > p.leak_limit[stage] * sigma_a
+            _tell(s, c, LEAK if ripe and leaks else 0)
             if sigma_a < s.best_sigma_a[c]:
                 s.best_a[c], s.best_sigma_a[c] = leak_a, sigma_a

@@ -70,6 +70,8 @@ class Group:
         tables.fill(self.b["cell"], line(slope_v), 1, 1.0, (0.05, 0.2))
         deltas.fill(self.b["params"], n)
         warning.fill(self.b["limits"], self.b["params"], CAPACITY_AH, n)
+        self.b["limits"]["first_s"] = 0.0
+        self.b["limits"]["least_inflation"] = 1.0
         deltas.start(self.b["deltas"], self.b["params"])
         self.b["deltas"]["settled"] = 1
         warning.start(self.b["warning"], self.b["limits"])
@@ -165,6 +167,29 @@ def test_a_cell_that_is_not_known_is_left_alone_and_changes_nothing_for_the_othe
     assert list(with_it.learned()[:, 4]) == [0.5, 1.0, 0.0] and not with_it.told[4]
 
 
+def test_offsets_have_no_common_part_where_a_slope_changes() -> None:
+    """What the cells share is the pack filter's: left in the offsets alone, it drove all of them away from zero.
+
+    The OCV turns steep while the offsets and charges of the flat part stand against each other.
+    """
+    group = Group(6, slope_v=0.02)
+    random = np.random.default_rng(11)
+    group.see(0.004 * random.standard_normal(6) + 0.0005 * random.standard_normal((200, 6)))
+    tables.fill(group.b["cell"], line(2.0), 1, 1.0, (0.05, 0.2))
+    d = group.b["deltas"]
+    for _ in range(5):
+        kept = d["offset_v"][:6].mean()
+        set_residual(group.both, group.x, 0.004 * random.standard_normal(6))
+        assert abs(d["offset_v"][:6].mean() - kept) < 1e-12
+
+
+@kernel
+def set_residual(both: Rows[Both], x: Floats, seen_v: Floats) -> None:
+    """One window in which the cells' residuals are these less their mean."""
+    b = both[0]
+    deltas.learn(b.deltas, b.params, b.cell, x, seen_v, seen_v.mean(), 0.0, 0.0, 1.0, seen_v.size)
+
+
 def test_one_cell_far_off_is_told_and_moves_no_other() -> None:
     residual = np.zeros((60, 12))
     residual[:, 7] = -0.3
@@ -206,6 +231,17 @@ def test_a_balancing_current_is_the_twins_own_and_widens_only_what_is_unsure_of_
     group.see(np.zeros((600, 6)))
     cov = group.b["deltas"]["cov"][deltas.SS, :6]
     assert not group.told.any() and cov[2] > cov[1]
+
+
+def test_nothing_counts_before_the_filters_have_found_their_place() -> None:
+    group = Group(6)
+    group.b["limits"]["first_s"] = 300.0
+    residual = np.zeros((299, 6))
+    residual[:, 1] = -0.05
+    group.see(residual)
+    assert not group.told.any() and not group.b["warning"]["info"].any()
+    group.see(np.zeros((2, 6)))
+    assert group.b["warning"]["info"].any()
 
 
 def test_cusum_counts_what_exceeds_its_allowance() -> None:

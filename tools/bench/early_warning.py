@@ -81,10 +81,10 @@ def short_cases(ohm: float, full: bool) -> Iterator[Case]:
             for seed, degc, from_s in itertools.product((3, 4), (5.0, 25.0, 40.0), (4500.0, 20000.0)):
                 yield replace(plain, seed=seed, degc=degc, cell=(seed * 31) % 96, from_s=from_s)
         return
-    yield Case(soc=0.72, from_s=2400.0, cell=47, seed=1)
+    yield Case(soc=0.92, from_s=4500.0, cell=47, seed=1)
     if full:
-        for soc, degc, cell in itertools.product((0.45, 0.6, 0.9), (0.0, 25.0, 40.0), (0, 47, 95)):
-            yield Case(soc=soc, degc=degc, from_s=1800.0, cell=cell, seed=5)
+        for soc, degc, cell in itertools.product((0.7, 0.8, 0.92), (0.0, 25.0, 40.0), (0, 47, 95)):
+            yield Case(soc=soc, degc=degc, from_s=4500.0, cell=cell, seed=5)
 
 
 def find_short(pack: PackModel, case: Case, ohm: float, most_s: float, cycle: Any) -> tuple[float | None, str]:
