@@ -416,12 +416,13 @@ def judge_warning_numbers(twin: Any) -> None:
         assert math.exp(2.0 * k * (p["departure_limit"] + 1.166)) / (2.0 * k * k) == pytest.approx(looks, rel=1e-9)
         assert p["mean_limit"] == pytest.approx(norm.isf(300.0 / (10.0 * looks * window)), rel=1e-9)
         assert np.allclose(p["leak_limit"], norm.isf(lives / (10.0 * looks * window)), rtol=1e-9)
-        check(p, departure_allowance=k, clip_sigma=4.0, mean_s=300.0, memory_s=7200.0, alike=alike, first_s=1800.0)
+        check(p, departure_allowance=k, clip_sigma=4.0, mean_s=300.0, memory_s=7200.0, alike=alike, first_s=3600.0)
+        check(p, least_inflation=1.35, peers=float(n > 3))
         check(p, mean_least_v=least_v, least_leak_a=least_a, restart_s=lives)
         check(p, first_age_s=[0.0, 0.0, 0.0, 9000.0, 18000.0, 27000.0, 36000.0, 45000.0])
         s = made(twin.warning.WarningState)
         twin.warning.start(s, p)
-        set_to = {"spread": 1.0, "alike": alike, "inflation": 1.0, "leak_sigma_a": math.inf, "told_s": NAN, "due": 8}
+        set_to = {"spread": 1.0, "alike": alike, "inflation": 1.35, "leak_sigma_a": math.inf, "told_s": NAN, "due": 8}
         for name in s.dtype.names:
             want = p["first_age_s"] if name == "age_s" else set_to.get(name, 0)
             assert np.array_equal(s[name], np.broadcast_to(want, s[name].shape), equal_nan=True), name
@@ -455,9 +456,15 @@ def heard(d: Any, n: int, seed: int) -> None:
 
 
 def judge_whitened(twin: Any) -> None:
-    """Spread, correlation, CUSUM and EWMA of all cells, window after window."""
+    """Spread, correlation, CUSUM and EWMA of all cells, window after window; with peers the CUSUM knows the inflation."""
+    for peers in (1.0, 0.0):
+        whitened(twin, peers)
+
+
+def whitened(twin: Any, peers: float) -> None:
     n = 7
     s, p, d = listening(twin, n, 1)
+    p.peers, p.least_inflation = peers, 1.02
     p.memory_s, p.mean_s, p.departure_limit, p.mean_limit, p.mean_least_v = 9.0, 5.0, 1.0, 1.5, 0.0015
     e_last, spread, alike = np.zeros(n), np.ones(n), np.zeros(n)
     cusum, ewma, volts, told = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, int)
@@ -472,9 +479,9 @@ def judge_whitened(twin: Any) -> None:
         spread = np.where(known, spread + (e**2 - spread) * seconds / 9.0, spread)
         alike = np.where(known, alike + (e * e_last - alike) * seconds / 9.0, alike)
         r = np.clip(alike / spread, 0.0, 0.98)
-        inflation = np.maximum(spread * (1.0 + r) / (1.0 - r), 1.0)
+        inflation = np.maximum(spread * (1.0 + r) / (1.0 - r), 1.02)
         e_last = np.where(known, e, e_last)
-        cusum = np.where(known, np.maximum(cusum + e / np.sqrt(inflation) - 1.0, 0.0), cusum)
+        cusum = np.where(known, np.maximum(cusum + e / (np.sqrt(inflation) if peers else 1.0) - 1.0, 0.0), cusum)
         part = seconds / 5.0
         ewma = np.where(known, ewma + (e - ewma) * part, ewma)
         volts = np.where(known, volts + (np.clip(raw, -0.1, 0.1) - volts) * part, volts)
@@ -484,15 +491,16 @@ def judge_whitened(twin: Any) -> None:
             assert np.allclose(getattr(s, name)[:n], want, rtol=1e-9, atol=1e-12), name
         for name, want in (("departure", cusum), ("mean_sigma", ewma), ("mean_v", volts), ("told", told)):
             assert np.allclose(getattr(s, name)[:n], want, rtol=1e-9, atol=1e-12), name
-    assert set(told) == {0, 1, 2}
+    assert 0 < np.count_nonzero(told & 1) < n
+    assert 0 < np.count_nonzero(told & 2) < n
     d.innovation_v[:n], d.variance_v2[:n] = -0.004, 1e-5
     s.alike[:n], s.spread[:n] = 50.0, 1e-12
     p.memory_s = 1e15
     twin.warning._whiten(s, p, d, n)
-    assert np.allclose(s.inflation[:n], 1.0), "no spread, no sigma"
+    assert np.allclose(s.inflation[:n], 1.02), "no spread, no sigma"
     d.innovation_v[:n], s.alike[:n], s.spread[:n] = 0.0, 0.0, 0.0
     twin.warning._whiten(s, p, d, n)
-    assert np.allclose(s.inflation[:n], 1.0), "none at all"
+    assert np.allclose(s.inflation[:n], 1.02), "none at all"
     s.alike[:n], s.spread[:n] = 50.0, 1.0
     twin.warning._whiten(s, p, d, n)
     assert np.allclose(s.inflation[:n], 1.98 / 0.02), "correlation is at most 0.98"
@@ -581,7 +589,8 @@ def judge_leaks(twin: Any) -> None:
         x[(n // 2) // 96, DEGC, (n // 2) % 96], x[(n // 2) // 96, SOC, (n // 2) % 96] = degc, soc
         p.restart_s[:] = [1.5, 2.9, 4.0, 5.0, 6.0, 1e9, 1e9, 1e9]
         s.age_s[:] = [0.0, 0.0, 0.5, 0.0, 6.0, 1.0, 2.0, 3.0]
-        p.restart_s[7] = 6.2
+        p.restart_s[6:] = 70.0, 6.2
+        d.settled = 1
         s.leak_a[:] = 9.0
         p.least_leak_a, p.leak_limit[:] = 0.01, np.linspace(0.4, 1.0, 8)
         want, told = Leaks(t, x, n, s.age_s), np.zeros(n, int)
@@ -604,11 +613,30 @@ def judge_leaks(twin: Any) -> None:
             best, at = np.argmin(sigma, axis=0), np.arange(n)
             assert np.allclose(s.leak_sigma_a[:n], sigma[best, at], rtol=1e-9)
             assert np.allclose(s.leak_a[:n], np.where(np.isfinite(sigma[best, at]), leak[best, at], 0.0), rtol=1e-9)
-            told |= np.where((leak - 0.01 > p.leak_limit[:, None] * sigma).any(axis=0), 4, 0)
+            ripe = want.ages >= p.restart_s / 15.0
+            told |= np.where((ripe[:, None] & (leak - 0.01 > p.leak_limit[:, None] * sigma)).any(axis=0), 4, 0)
             assert s.told[:n].tolist() == told.tolist()
         assert s.at_s == 4e3
         assert not s.sense[:, :, n:].any()
         assert np.all(s.leak_a[n:] == 9.0)
+
+
+def judge_ripe(twin: Any) -> None:
+    """A stage tells of a leak once a fifteenth of its life has counted, as its age and since the first tests."""
+    for age_s, learned_s, least_a, told in (
+        (4.0, 104.0, 0.1, 4),
+        (3.9, 104.0, 0.1, 0),
+        (4.0, 103.9, 0.1, 0),
+        (50.0, 150.0, 0.1, 4),
+        (50.0, 150.0, 0.7, 0),
+    ):
+        s, p, _ = listening(twin, 2, 7)
+        p.first_s, p.restart_s[3], p.leak_limit[3], p.least_leak_a = 100.0, 60.0, 5.0, least_a
+        s.age_s[3], s.learned_s = age_s, learned_s
+        s.info[3, 1], s.score[3, 1], s.inflation[:2], s.best_sigma_a[:2] = 400.0, 300.0, 1.44, 9.0
+        twin.warning._judge_leak(s, p, 3, 2)
+        assert s.told[:2].tolist() == [0, told]
+        assert (s.best_a[1], s.best_sigma_a[1], s.best_sigma_a[0]) == pytest.approx((0.75, 0.06, 9.0))
 
 
 def judge_turns(twin: Any) -> None:
@@ -943,6 +971,7 @@ JUDGES = (
     judge_whitened,
     judge_windows,
     judge_turns,
+    judge_ripe,
     judge_first,
     judge_watch_start,
     judge_rank,

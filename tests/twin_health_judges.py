@@ -146,6 +146,12 @@ def judge_lines(twin: Any) -> None:
             check(s, weight=want.weight, since_cycles=want.since_cycles)
             assert (s.fixed, s.off) == pytest.approx((want.fixed, want.off), rel=1e-6)
         assert s.pairs == 12
+    s, p = lines(twin, prior_sigma=1e3, gate=1e9)
+    want = Line(p)
+    for one in ((0.5, 0.3, 0.02, 0.02, 0.0, 0.0), (0.6, 0.7, 0.03, 0.02, 0.0, 0.0), (0.4, 0.1, 0.02, 0.04, 0.0, 0.0)):
+        twin.capacity.add(s, p, *one)
+        want.add(*one)
+        assert s.soh == pytest.approx(want.soh, abs=1e-9)
 
 
 def judge_least_cost(twin: Any) -> None:
@@ -428,6 +434,7 @@ def judge_charge(twin: Any) -> None:
         (NAN, 4.0, (30.0 - 10.0 * eta, 10.0 * eta, 20.0, 19.0, 40.0)),
         (math.inf, 1.0, (30.0 - 10.0 * eta, 10.0 * eta, 25.0, 20.0, 40.0)),
         (0.0, 1.0, (30.0 - 10.0 * eta, 10.0 * eta, 25.0, 21.0, 40.0)),
+        (0.5, 1.0, (30.5 - 10.0 * eta, 10.0 * eta, 25.0, 22.0, 40.5)),
     ):
         s.seen.flowed_a, s.seen.degc = flowed_a, 17.0
         twin.health.count(s, p, t, dt_s)
@@ -490,6 +497,7 @@ def judge_end_of_rest(twin: Any) -> None:
             (0.1, 700.0, NAN, 0, 0, 0),
             (0.1, 0.0, 3.5, 0, 0, 0),
             (NAN, 700.0, 3.5, 0, 0, 1),
+            (0.1, 0.5, 3.5, 0, 0, 1),
             (0.099, 700.0, 3.5, 0, 0, 0),
         ):
             s, p = ill(twin)
@@ -591,6 +599,13 @@ def judge_anchor(twin: Any) -> None:
                 assert s.turned == (5.0 if old else math.copysign(1.0, out_c) if paired else 0.0)
             else:
                 check(s, anchored=0, soc=0.8, out_c=out_c, since_s=360.0, turned=5.0)
+        long = (0.005 * 9000.0 + 200.0) / 18000.0
+        for part, taken in ((1.99, True), (2.01, False)):
+            s, p = ready(twin, since_s=9000.0, lost_c=200.0)
+            sigma = part * math.sqrt(0.006**2 + 3e-5 + long**2)
+            h.soc_of_rest = lambda *_, f=sigma: (0.3, f, 0.0)
+            h.anchor(s, p, None)
+            assert s.anchored == taken
         s, p = ready(twin)
         h.soc_of_rest = lambda *_: (NAN, 0.001, 0.0)
         h.anchor(s, p, None)

@@ -16,7 +16,7 @@ import pytest
 import twin_cell_judges
 import twin_delta_judges
 import twin_health_judges
-from twin_filter_oracle import propagated, secant, seen, updated
+from twin_filter_oracle import propagated, secant, seen, updated, watched
 from twin_rig import CAPACITY_C, GRID, PARALLEL, SERIES, Drive, Simulation, cell
 
 from hil.campaign.mutate.plain import as_object
@@ -69,8 +69,9 @@ def check_layout(twin: Any) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             twin.step.from_cell(cell(), 1, sensors, table(*table_of), 10**9)
-    with pytest.raises(ValueError, match="on cell 5"):
-        twin.step.from_cell(cell(), 1, (-1, 5), table(5, 2), 10**9)
+    for sensors in ((-1, 5), (-1, 2)):
+        with pytest.raises(ValueError, match=f"on cell {sensors[1]}"):
+            twin.step.from_cell(cell(), 1, sensors, table(5, 2), 10**9)
     twin.step.from_cell(cell(), 1, (0, 4), table(5, 2), 10**9)
 
 
@@ -243,6 +244,18 @@ def check_sight(twin: Any) -> None:
         assert r.f.strange_s == (119.0, 121.0, 0.0)[k]
 
 
+def check_gate(twin: Any) -> None:
+    """Three sigma and no less are strange."""
+    for sigmas, strange in ((-2.9, False), (2.0, False), (3.1, True), (-3.1, True)):
+        r = random_filter(twin, 4, 0.5)
+        line = secant(ocv_in_the_middle, 0.5, float(np.sqrt(r.cov[0, 0])), r.fp.span_least)
+        one, _ = updated(r.cov, r.fp, line, r.zone, 0.11, FILTER_S, 1e-9)
+        h = watched(line.slope, r.zone)
+        total = float(h @ r.cov @ h) * 1e-9 / float(h @ one)
+        twin.estimator.learn(r.f, r.fp, r.t, r.at, 0.5, 0.11, 0.007 + line.bend + sigmas * math.sqrt(total))
+        assert r.f.strange_s == (FILTER_S if strange else 0.0)
+
+
 def check_sigma(twin: Any) -> None:
     """The published sigma holds the OCV table's own error."""
     r = random_filter(twin, 4, 0.5)
@@ -263,6 +276,7 @@ def check_correction(twin: Any) -> None:
         assert k.rows[b, cells.V1 : cells.V3 + 1, i].tolist() == [0.002, 0.003, 0.004]
         assert np.all(k.rows[b, cells.STOP : cells.STOP + 8, i] == 0.25)
     assert not k.rows[1, cells.V1, 2:].any()
+    assert not k.rows[1, cells.STOP : cells.STOP + 8, 2:].any()
     for h, want in ((-0.5, -0.25), (-5.0, -1.0), (7.0, 1.0)):
         twin.pack.correct(k, d.p.pack, 0.0, 0.0, 0.0, 0.0, h)
         assert np.all(k.rows[1, cells.STOP : cells.STOP + 8, :2] == want)
@@ -332,12 +346,25 @@ def check_temperatures(twin: Any) -> None:
         row[column] = mad
         twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.25)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5)
+    row[column] = float(d.s.pack.rows[1, cells.DEGC, 1]) + 1000.0
+    twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.25)
     row[column] = 22.5 + 999.0
     twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.001)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5 + 0.999)
     row[column] = 22.5 + 0.999 + 1001.0
     twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.001)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5 + 0.999), "mad too"
+
+
+def check_zones(twin: Any) -> None:
+    """Three sensors in any order: every group between the two that it lies between."""
+    d = drive(twin, series=9, sensors=(6, 1, 4)).start(0.5, 20.0)
+    row = np.full(d.row.size, NAN)
+    column = d.p.col_measured_temperature
+    row[column : column + 3] = 60.0, 30.0, 100.0
+    twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 1.0)
+    want = np.interp(np.arange(9.0), [1.0, 4.0, 6.0], [30.0, 100.0, 60.0])
+    assert np.allclose(d.s.pack.rows[0, cells.DEGC, :9], want, rtol=1e-12)
 
 
 def check_sign(twin: Any) -> None:
@@ -508,6 +535,9 @@ def check_mean(twin: Any) -> None:
         (0.010, [0.011, 0.012, 0.013, 0.5, 0.014], 0.010 + (0.001 + 0.002 + 0.003 + 0.02 + 0.004) / 5),
         (0.010, [0.011, -0.7, 0.013, NAN, 0.014], 0.010 + (0.001 - 0.02 + 0.003 + 0.004) / 4),
         (0.010, [0.5, 0.6, 0.7, 0.012, 0.013], (0.5 + 0.6 + 0.7 + 0.012 + 0.013) / 5),
+        (0.010, [-0.5, 0.6, -0.7, 0.012, 0.013], (-0.5 + 0.6 - 0.7 + 0.012 + 0.013) / 5),
+        (0.010, [0.5, -0.6, 0.011, 0.012, 0.014], 0.010 + (0.001 + 0.002 + 0.004) / 5),
+        (0.010, [0.5, -0.6, NAN, 0.012, 0.014], 0.010 + (0.002 + 0.004) / 4),
     ):
         s.filter.centre_v = centre
         d.columns("measured.cell_voltage")[:] = said + np.array(residuals)
@@ -549,6 +579,7 @@ JUDGES: tuple[Callable[[Any], None], ...] = (
     check_mean_of_none,
     check_mean,
     check_temperatures,
+    check_zones,
     check_mean_cell,
     check_correction,
     check_propagation,
@@ -563,6 +594,7 @@ JUDGES: tuple[Callable[[Any], None], ...] = (
     check_balancing,
     check_bias,
     check_learning,
+    check_gate,
     check_update,
     check_sight,
     check_pack_file,
