@@ -119,7 +119,7 @@ def check_start(twin: Any) -> None:
     d = drive(twin).start(0.37, 12.5)
     s, q = np.asarray(d.states)[0], d.p.filter
     assert (s["t_ns"], s["rows"], s["current_a"], s["current_known"]) == (0, 0, 0.0, 0)
-    assert (s["pack"]["sign"], s["pack"]["soc"]) == (0.0, 0.37)
+    assert (s["pack"]["sign"], s["pack"]["age_steps"], s["pack"]["soc"]) == (0.0, 0, 0.37)
     rows = s["pack"]["rows"][:, :, :SERIES]
     for row, value in (
         (cells.SOC, 0.37),
@@ -457,6 +457,28 @@ def check_forgetting(twin: Any) -> None:
     assert np.allclose(told, want, rtol=1e-9, atol=0.0)
 
 
+def check_freshness(twin: Any) -> None:
+    """Coefficients and temperatures are made anew every 80 ms, counted over ticks and gaps alike."""
+    for dt_s, steps in ((0.01, 8), (0.02, 4), (0.05, 2), (0.06, 1), (1.0, 1), (30.0, 1)):
+        p = drive(twin, dt_s=dt_s).start(0.5).p.pack
+        assert p.fresh_steps == steps
+        assert p.follow == pytest.approx(1.0 - math.exp(-steps * dt_s / 5.0), rel=1e-12)
+    d = drive(twin, dt_s=0.02).start(0.5)
+    plain = twin.cells.step, twin.pack.take_temperatures
+    flags: list[bool] = []
+    taken: list[Any] = []
+    twin.cells.step = lambda *given: flags.append(given[8])
+    twin.pack.take_temperatures = lambda *given: taken.append((len(flags), given[4]))
+    try:
+        for t_s in (0.0, 0.02, 0.04, 0.06, 0.08, 0.10, 0.20, 0.22):
+            d.tick(t_s, 5.0)
+    finally:
+        twin.cells.step, twin.pack.take_temperatures = plain
+    assert [bool(f) for f in flags] == [k % 4 == 3 for k in range(11)]
+    assert taken == [(0, 1.0), (4, d.p.pack.follow), (8, d.p.pack.follow)]
+    assert d.s.pack.age_steps == 3
+
+
 def check_following(twin: Any) -> None:
     """Temperatures follow the sensors by the share of each step, also over a gap."""
     d = drive(twin).start(0.5, 20.0)
@@ -472,7 +494,7 @@ def check_restart(twin: Any) -> None:
         d.tick(float(k), 20.0, 3.2, WHERE)
     states = np.asarray(d.states)[0]
     states["t_ns"], states["rows"], states["current_a"], states["current_known"] = 7, 7, 7.0, 1
-    states["filter"]["cov"][:] = 7.0
+    states["filter"]["cov"][:], states["pack"]["age_steps"] = 7.0, 7
     fresh = zeros(twin.step.TwinState)
     for of in (d.states, fresh):
         twin.step.start(of, d.fixed, 0.4, 25.0)
@@ -588,6 +610,7 @@ JUDGES: tuple[Callable[[Any], None], ...] = (
     check_changing,
     check_forgetting,
     check_following,
+    check_freshness,
     check_restart,
     check_unknown_current,
     check_coolant,

@@ -137,32 +137,43 @@ def _warm(
 
 @kernel
 def step(
-    t: CellTables, x: Floats, w: Floats, n: int, flowed_a: float, now_a: float, sign: float, coolant_degc: float
+    t: CellTables,
+    x: Floats,
+    w: Floats,
+    n: int,
+    flowed_a: float,
+    now_a: float,
+    sign: float,
+    coolant_degc: float,
+    fresh: bool,
 ) -> None:
     """One step of ``n`` cells: ``flowed_a`` has flowed for ``t.dt_s``, ``now_a`` flows at its end.
 
-    ``x`` [blocks][CELL_ROWS][BLOCK], ``w`` [SCRATCH_ROWS][BLOCK]; ``sign`` of the last current not at rest.
+    ``x`` [blocks][CELL_ROWS][BLOCK], ``sign`` of the last current not at rest. ``w`` [1 or blocks][SCRATCH_ROWS][BLOCK]:
+    one will do for all blocks in turn; with one for each, a step that is not ``fresh`` takes the coefficients that the
+    last one left there, because temperature and SoC hardly move in a few ticks.
     """
     flow_w = 0.0
     for first in range(0, n, BLOCK):
         count, block = min(BLOCK, n - first), first // BLOCK
-        one = x[block]
-        look(t, one, w, count)
-        _move(t, one, w, count, flowed_a)
-        _turn(t, one, w, count)
-        _read(t, one, w, count, now_a, sign)
+        one, at = x[block], w[block % w.shape[0]]
+        if fresh:
+            look(t, one, at, count)
+        _move(t, one, at, count, flowed_a)
+        _turn(t, one, at, count)
+        _read(t, one, at, count, now_a, sign)
         right_degc = x[block + 1, DEGC, 0] if first + BLOCK < n else math.nan
-        flow_w = _warm(t, one, w, count, flow_w, right_degc, coolant_degc)
+        flow_w = _warm(t, one, at, count, flow_w, right_degc, coolant_degc)
 
 
 @kernel
 def read(t: CellTables, x: Floats, w: Floats, n: int, now_a: float, sign: float) -> None:
     """Voltages of ``n`` cells as they stand with ``now_a`` flowing; no time passes."""
     for first in range(0, n, BLOCK):
-        count = min(BLOCK, n - first)
-        one = x[first // BLOCK]
-        look(t, one, w, count)
+        count, block = min(BLOCK, n - first), first // BLOCK
+        one, at = x[block], w[block % w.shape[0]]
+        look(t, one, at, count)
         for i in range(count):
-            w[MOVED, i] = 0.0
-        _turn(t, one, w, count)
-        _read(t, one, w, count, now_a, sign)
+            at[MOVED, i] = 0.0
+        _turn(t, one, at, count)
+        _read(t, one, at, count, now_a, sign)

@@ -47,7 +47,7 @@ def predict(
     made = zeros(CellTables)
     t = np.asarray(made)[0]
     fill(t, cell, 1, 1.0, (0.0, cell.surface_heat_transfer_w_per_k))
-    x, w = np.zeros((1, cells.CELL_ROWS, cells.BLOCK)), np.zeros((cells.SCRATCH_ROWS, cells.BLOCK))
+    x, w = np.zeros((1, cells.CELL_ROWS, cells.BLOCK)), np.zeros((1, cells.SCRATCH_ROWS, cells.BLOCK))
     x[0, cells.SOC], x[0, cells.DEGC] = soc, degc[0]
     x[0, cells.PER_COULOMB], x[0, cells.GROWTH] = 1.0 / t["capacity_c"], 1.0
     out = np.empty((3, time_s.size))
@@ -121,7 +121,7 @@ def _run(
     for k in range(first, last):
         for part in range(parts[k]):
             now_a = current_a[k + 1] if part == parts[k] - 1 else current_a[k]
-            cells.step(t, x, w, 1, current_a[k], now_a, signs[k + 1], surround_degc)
+            cells.step(t, x, w, 1, current_a[k], now_a, signs[k + 1], surround_degc, True)
         if measured_degc[k + 1] == measured_degc[k + 1]:
             x[0, cells.DEGC, 0] = measured_degc[k + 1]
         _keep(x, out, k + 1)

@@ -15,6 +15,7 @@ from hil.twin import cells, tables
 from hil.twin.tables import CellTables
 
 BLOCKS = CELLS // cells.BLOCK
+FRESH_S = 0.08  # how old coefficients and temperatures may be: SoC and temperature move by less than 1e-3 in it
 FOLLOW_S = 5.0  # time constant with which modelled temperatures follow the sensors: their own, in a pack
 
 
@@ -26,7 +27,8 @@ class PackParams:
     cell: CellTables
     busbar_ohm: F64  # all of them in series
     coolant_degc: F64  # where none is measured
-    follow: F64  # share of a sensor's difference that is taken over in one step
+    fresh_steps: I64  # coefficients and temperatures are made anew every so many
+    follow: F64  # share of a sensor's difference that is taken over then
     sensor_cell: Annotated[Ints, TEMPS]
     left: Annotated[Ints, CELLS]  # zones a group lies between, and how far it is on the way to the second
     right: Annotated[Ints, CELLS]
@@ -37,9 +39,10 @@ class PackState:
     """Rows of the groups (see ``hil.twin.cells``), scratch, and the mean cell as a block of one."""
 
     sign: F64  # of the last current not at rest, 0 before the first
+    age_steps: I64  # of coefficients and temperatures
     soc: F64  # mean of the groups
     rows: Annotated[Floats, BLOCKS, cells.CELL_ROWS, cells.BLOCK]
-    scratch: Annotated[Floats, cells.SCRATCH_ROWS, cells.BLOCK]
+    scratch: Annotated[Floats, BLOCKS, cells.SCRATCH_ROWS, cells.BLOCK]
     off_k: Annotated[Floats, TEMPS]  # sensor less model
     middle: Annotated[Floats, cells.CELL_ROWS, 1]
     middle_at: Annotated[Floats, cells.SCRATCH_ROWS, 1]  # its coefficients
@@ -104,7 +107,8 @@ def fill(p: Any, series: int, sensor_cells: tuple[int, ...], dt_s: float) -> Non
     """
     p["n_cells"], p["n_zones"] = series, len(sensor_cells)
     p["sensor_cell"][: len(sensor_cells)] = sensor_cells
-    p["follow"] = -math.expm1(-dt_s / FOLLOW_S)
+    p["fresh_steps"] = max(int(FRESH_S / dt_s + 0.5), 1)
+    p["follow"] = -math.expm1(-p["fresh_steps"] * dt_s / FOLLOW_S)
     order = np.argsort(sensor_cells, kind="stable")
     places = np.asarray(sensor_cells)[order]
     for c in range(series):
@@ -117,7 +121,7 @@ def fill(p: Any, series: int, sensor_cells: tuple[int, ...], dt_s: float) -> Non
 
 def start(s: Any, p: Any, soc: float, temperature_degc: float) -> None:
     """At rest, every group alike."""
-    s["sign"], s["soc"] = 0.0, soc
+    s["sign"], s["age_steps"], s["soc"] = 0.0, 0, soc
     for name in ("rows", "scratch", "off_k", "middle", "middle_at"):
         s[name][:] = 0.0
     rows = s["rows"]

@@ -208,10 +208,13 @@ def move(s: TwinState, p: TwinParams, t_ns: int, now_a: float, row: Floats) -> b
         coolant_degc = k.middle[cells.DEGC, 0]
     flowed_a = s.current_a - s.filter.bias_a
     for i in range(steps):
-        cells.step(
-            q.cell, k.rows, k.scratch, q.n_cells, flowed_a, now_a if i == steps - 1 else flowed_a, k.sign, coolant_degc
-        )
-        pack.take_temperatures(k, q, row, p.col_measured_temperature, q.follow)
+        at_end_a = now_a if i == steps - 1 else flowed_a
+        k.age_steps += 1
+        fresh = k.age_steps >= q.fresh_steps
+        cells.step(q.cell, k.rows, k.scratch, q.n_cells, flowed_a, at_end_a, k.sign, coolant_degc, fresh)
+        if fresh:
+            k.age_steps = 0
+            pack.take_temperatures(k, q, row, p.col_measured_temperature, q.follow)
         left = flowed_a * q.cell.dt_s / q.cell.capacity_c
         if flowed_a < 0.0:
             left *= k.middle_at[cells.BY_EFFICIENCY, 0]

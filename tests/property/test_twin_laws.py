@@ -23,7 +23,7 @@ CURRENTS = st.lists(st.floats(-40.0, 40.0), min_size=1, max_size=60)
 def walk(made: Rows[tables.CellTables], x: Floats, w: Floats, n: int, currents: Floats, coolant: float) -> None:
     """A step for each current; it flows on at the step's end."""
     for k in range(currents.size):
-        cells.step(made[0], x, w, n, currents[k], currents[k], 1.0, coolant)
+        cells.step(made[0], x, w, n, currents[k], currents[k], 1.0, coolant, True)
 
 
 class Stack:
@@ -39,7 +39,7 @@ class Stack:
         self.t = np.asarray(self.made)[0]
         tables.fill(self.t, of, PARALLEL, dt_s, (between, coolant))
         self.x = np.zeros((-(-n // cells.BLOCK), cells.CELL_ROWS, cells.BLOCK))
-        self.w = np.zeros((cells.SCRATCH_ROWS, cells.BLOCK))
+        self.w = np.zeros((1, cells.SCRATCH_ROWS, cells.BLOCK))
         self.put(cells.SOC, 0.5)
         self.put(cells.DEGC, 25.0)
         self.put(cells.PER_COULOMB, 1.0 / CAPACITY_C)
@@ -75,7 +75,7 @@ def test_what_the_terminals_do_not_give_becomes_heat(currents: list[float]) -> N
     heat_j = 0.0
     for current in currents:
         s.walk([current])
-        row, share = int(s.w[cells.ROW, 0]), s.w[cells.SHARE, 0]
+        row, share = int(s.w[0, cells.ROW, 0]), s.w[0, cells.SHARE, 0]
         at = np.interp(s.get(cells.SOC)[0] * (s.t["n_points"] - 1), np.arange(401), s.t["ocv_v"][row])
         above = np.interp(s.get(cells.SOC)[0] * (s.t["n_points"] - 1), np.arange(401), s.t["ocv_v"][row + 1])
         heat_j += current * (at + share * (above - at) - s.get(cells.VOLTAGE)[0]) * s.dt_s

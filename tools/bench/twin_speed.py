@@ -47,7 +47,7 @@ LIMITS = {"us_96": 3.0, "vs_c_96": 3.0, "vs_c_10000": 3.0, "linearity_1e6": 1.5,
 @kernel
 def pack_step(made: Rows[tables.CellTables], x: Floats, w: Floats, n: int, current_a: float) -> None:
     """What is called once a step."""
-    cells.step(made[0], x, w, n, current_a, current_a, 1.0, 25.0)
+    cells.step(made[0], x, w, n, current_a, current_a, 1.0, 25.0, True)
 
 
 @kernel
@@ -73,7 +73,7 @@ def spread(n: int) -> tuple[Any, Any, Any]:
 def ours(pack: PackModel, n: int) -> tuple[Callable[[], Any], Any]:
     """(one step, array of the cells) of the twin."""
     made, blocks = made_tables(pack), -(-n // cells.BLOCK)
-    x, w = np.zeros((blocks, cells.CELL_ROWS, cells.BLOCK)), np.zeros((cells.SCRATCH_ROWS, cells.BLOCK))
+    x, w = np.zeros((blocks, cells.CELL_ROWS, cells.BLOCK)), np.zeros((1, cells.SCRATCH_ROWS, cells.BLOCK))
     of = np.arange(n)
     for r, values in zip((cells.SOC, cells.DEGC, cells.GROWTH), spread(n), strict=True):
         x[of // cells.BLOCK, r, of % cells.BLOCK] = values
