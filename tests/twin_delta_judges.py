@@ -294,6 +294,8 @@ def run_windows(
     s.cov[:] *= known
     s.started, s.settled = started, settled
     x = some_cells(n, seed, mean_soc)
+    if n > 3:
+        x[0, DEGC, :2] = 99.0, -60.0
     for dts in ((0.3, 0.4, 0.3), (0.5, 0.45, 0.55)):
         window = Window(s, p, t, x, n)
         for k, dt_s in enumerate(dts):
@@ -589,7 +591,7 @@ def judge_leaks(twin: Any) -> None:
         x[(n // 2) // 96, DEGC, (n // 2) % 96], x[(n // 2) // 96, SOC, (n // 2) % 96] = degc, soc
         p.restart_s[:] = [1.5, 2.9, 4.0, 5.0, 6.0, 1e9, 1e9, 1e9]
         s.age_s[:] = [0.0, 0.0, 0.5, 0.0, 6.0, 1.0, 2.0, 3.0]
-        p.restart_s[6:] = 70.0, 6.2
+        p.restart_s[6:] = 70.0, 3.9
         d.settled = 1
         s.leak_a[:] = 9.0
         p.least_leak_a, p.leak_limit[:] = 0.01, np.linspace(0.4, 1.0, 8)
@@ -601,6 +603,7 @@ def judge_leaks(twin: Any) -> None:
             d.weight *= 1e-5 if n == 5 else 1.0
             if window == 3:
                 p.restart_s[:] = 0.0
+                d.innovation_v[n - 1], d.weight[n - 1] = NAN, 0.0
             twin.warning.step(s, p, d, t, x, 1e3, n)
             want.window(d, p.restart_s)
             assert np.allclose(s.sense[:, :, :n].transpose(0, 2, 1), want.u, rtol=1e-9, atol=1e-12)
@@ -650,6 +653,7 @@ def judge_turns(twin: Any) -> None:
     twin.warning.step(s, p, d, t, x, 0.25, 4)
     assert (s.due, s.at_s, s.age_s[0]) == (8, 0.25, 0.0)
     assert not s.info.any()
+    assert np.isinf(s.leak_sigma_a).all()
     d.fresh = 1
     s.leak_a[:], s.leak_sigma_a[:] = 5.0, 6.0
     for dt_s, due in ((0.5, 3), (0.2, 4), (0.48, 6), (0.5, 8), (0.5, 8)):

@@ -134,6 +134,9 @@ def check_start(twin: Any) -> None:
     assert np.allclose(f["cov"], np.diag(np.square(sigmas)), rtol=1e-12, atol=0.0)
     assert (f["bias_a"], f["offset_v"], f["misfit_v"], f["lost_s"], f["strange_s"]) == (0.0, 0.0, 0.0, 0.0, 120.0)
     assert math.isnan(f["centre_v"])
+    part = np.asarray(zeros(twin.step.TwinState))[0]
+    twin.step.start(part, np.asarray(d.fixed)[0], 0.37, 12.5)
+    assert part["pack"]["soc"] == 0.37
 
 
 MIDDLE_V = 0.1 * np.asarray(cell().ocv_v)[0] + 0.9 * np.asarray(cell().ocv_v)[1]  # 23 degC, between 5 and 25

@@ -33,6 +33,7 @@ _ALL = (
         ),
         judges="twin_judges:JUDGES",
         paths=JUDGES,
+        equivalents="tests/twin_equivalents.yaml",
     ),
     Target(
         "circuit",
