@@ -280,4 +280,13 @@ def judge_read(twin: Any) -> None:
         agree(twin, made, x)
 
 
-JUDGES = (judge_numbers, judge_stops, judge_longest_step, judge_coefficients, judge_grid, judge_read, judge_aged, judge_steps)
+JUDGES = (
+    judge_numbers,
+    judge_stops,
+    judge_longest_step,
+    judge_coefficients,
+    judge_grid,
+    judge_read,
+    judge_aged,
+    judge_steps,
+)

@@ -64,7 +64,13 @@ def judge_delta_numbers(twin: Any) -> None:
     p, s = made(q.DeltaParams), made(q.DeltaState)
     both = {"noise_v": 0.001, "sample_s": 0.1, "floor_v2s": 1e-9, "bleed_sigma": 0.05, "steady_s": 300.0, "gate": 4.0}
     both |= {"soc_step": 0.01, "slope_sigma_v": 0.02, "least_sigma": 0.01, "hidden_v": 0.004, "plateau_v": 0.2}
-    both |= {"settle_s": 60.0, "fade_s": 5.0, "settled_soc": 0.005, "unseen_v2s": 4e-6 / 600.0, "unseen_soc2s": 25e-6 / 600.0}
+    both |= {
+        "settle_s": 60.0,
+        "fade_s": 5.0,
+        "settled_soc": 0.005,
+        "unseen_v2s": 4e-6 / 600.0,
+        "unseen_soc2s": 25e-6 / 600.0,
+    }
     for n, window, here in (
         (4, 1.0, {"peers": 1, "charge_sigma": 0.02, "growth_sigma": 0.08, "capacity_sigma": 0.02, "offset_sigma_v": 0.002,
                   "mismatch_s": 0.002, "offset_v2": 9e-7, "charge_per_soc": 1e-5, "growth_per_soc": 1e-3,
@@ -386,7 +392,13 @@ def judge_bounds(twin: Any) -> None:
 
 def judge_common(twin: Any) -> None:
     """What all have in common is taken off the known ones; one that runs away, or none known, moves nobody."""
-    for known in (np.ones(7, bool), np.array([1, 1, 0, 1, 0, 1, 1], bool), np.zeros(7, bool), np.arange(7) == 2, np.arange(7) > 4):
+    for known in (
+        np.ones(7, bool),
+        np.array([1, 1, 0, 1, 0, 1, 1], bool),
+        np.zeros(7, bool),
+        np.arange(7) == 2,
+        np.arange(7) > 4,
+    ):
         for largest in (0.0, 50.0):
             s, _ = filters(twin, 7, 4)
             change = np.random.default_rng(5).normal(size=(4, 7)) * known + 0.2 * known
@@ -536,7 +548,12 @@ def judge_first(twin: Any) -> None:
     s, p, d = listening(twin, 4, 6)
     x = some_cells(4, 6)
     p.first_s = 100.0
-    for settled, dt_s, learned_s, due in ((0, 500.0, 0.0, 8), (1, 60.0, 60.0, 8), (0, 60.0, 60.0, 8), (1, 39.9, 99.9, 8)):
+    for settled, dt_s, learned_s, due in (
+        (0, 500.0, 0.0, 8),
+        (1, 60.0, 60.0, 8),
+        (0, 60.0, 60.0, 8),
+        (1, 39.9, 99.9, 8),
+    ):
         d.settled = settled
         twin.warning.step(s, p, d, t, x, dt_s, 4)
         assert (s.learned_s, s.due) == pytest.approx((learned_s, due))
@@ -584,7 +601,13 @@ class Leaks:
 
 def judge_leaks(twin: Any) -> None:
     """Score and information of every hypothesis, begun anew when its time is up; the best of them gives the leak."""
-    for n, seed, degc, soc in ((192, 1, 23.9, 0.449), (98, 5, 24.1, 0.3), (2, 2, 95.0, 1.2), (1, 3, -60.0, -0.2), (5, 4, 26.1, 0.66)):
+    for n, seed, degc, soc in (
+        (192, 1, 23.9, 0.449),
+        (98, 5, 24.1, 0.3),
+        (2, 2, 95.0, 1.2),
+        (1, 3, -60.0, -0.2),
+        (5, 4, 26.1, 0.66),
+    ):
         t = bumpy()
         s, p, d = listening(twin, n, seed)
         x = some_cells(n, seed)
@@ -782,7 +805,9 @@ def judge_heat(twin: Any) -> None:
             d.fresh = 1
             twin.heat.step(s, p, d, t, x, row, 7, coolant, NAN, 0.7 * d.closed_s, n)
             want.window(seen, x, d, coolant)
-            for name in "energy_j slow_j raw_w usual_w age_s unexpected_w limit_w made_w lag_degc told before_degc".split():
+            for (
+                name
+            ) in "energy_j slow_j raw_w usual_w age_s unexpected_w limit_w made_w lag_degc told before_degc".split():
                 found, wanted = getattr(s, name)[: len(sensors)], getattr(want, name.rpartition("_")[0] or name)
                 assert np.allclose(found, wanted, rtol=1e-9, atol=1e-9, equal_nan=True), name
             assert s.common_w == pytest.approx(want.common, abs=1e-9)

@@ -57,7 +57,9 @@ def judge_capacity_numbers(twin: Any) -> None:
     """What is not known before the first pair, and what a start leaves."""
     s, p = lines(twin)
     check(p, prior_sigma=0.1, gain_sigma=0.005, gate=4.0, memory_cycles=5.0, fade_per_cycle=0.002)
-    check(s, sums=[0.0, 100.0, 0.0, 0.0], weight=100.0, fixed=0.0, since_cycles=0.0, off=0.0, soh=1.0, sigma=0.1, pairs=0)
+    check(
+        s, sums=[0.0, 100.0, 0.0, 0.0], weight=100.0, fixed=0.0, since_cycles=0.0, off=0.0, soh=1.0, sigma=0.1, pairs=0
+    )
     assert (twin.capacity.LEAST, twin.capacity.MOST, twin.capacity.PAIR) == (0.05, 2.0, 6)
 
 
@@ -175,7 +177,10 @@ def judge_least_cost(twin: Any) -> None:
             if least is None:
                 assert abs(slope(v)) < 1e-9
                 assert bend(v) > 0.0
-                nearest = min((r.real for r in slope.roots() if abs(r.imag) < 1e-9 and bend(r.real) > 0.0), key=lambda r: abs(r - v))
+                nearest = min(
+                    (r.real for r in slope.roots() if abs(r.imag) < 1e-9 and bend(r.real) > 0.0),
+                    key=lambda r: abs(r - v),
+                )
                 assert v == pytest.approx(nearest, abs=1e-9)
             else:
                 assert v == pytest.approx(least, abs=1e-9)
@@ -195,7 +200,10 @@ def judge_track(twin: Any) -> None:
     c._track([s], [p], pairs, out)
     assert np.array_equal(out, want)
     handed: list[Any] = []
-    plain, c._track = c._track, lambda states, fixed, given, into: handed.append((states, fixed, given)) or into.fill(3.0)
+    plain, c._track = (
+        c._track,
+        lambda states, fixed, given, into: handed.append((states, fixed, given)) or into.fill(3.0),
+    )
     try:
         assert np.all(c.track(np.asfortranarray(pairs), gate=3.0) == np.full((12, 2), 3.0))
         assert c.track(np.empty((0, 6))).shape == (0, 2)
@@ -249,7 +257,9 @@ def judge_growth(twin: Any) -> None:
             d = 1.7 * u + 0.01 * rng.normal() + (3.0 if k == 11 else 0.0) - (40.0 if k == 17 else 0.0)
             twin.resistance.learn(s, p, d, u)
             total = 1.0 + u * u / info
-            off = float(np.clip(d - growth * u, -p.gate * math.sqrt(noise2 * total), p.gate * math.sqrt(noise2 * total)))
+            off = float(
+                np.clip(d - growth * u, -p.gate * math.sqrt(noise2 * total), p.gate * math.sqrt(noise2 * total))
+            )
             growth = float(np.clip(growth + u * off / (info + u * u), 0.05, 20.0))
             noise2 = max(p.keep_noise * noise2 + (1.0 - p.keep_noise) * off**2 / total, p.least_v**2)
             info = max(p.keep * (info + u * u), noise2 / p.prior_sigma**2)
@@ -339,7 +349,9 @@ def judge_health_numbers(twin: Any) -> None:
     check(p, efficiency_sigma=1e-3, lost_a=5.0, move_least=0.15, sharper=2.0)
     check(p.capacity, prior_sigma=0.1)
     check(p.resistance, excite_a=0.5)
-    nothing = "rest_s rest_degc rest_spread_v2 soc_fixed soc_random2 turned passed_c tried anchored out_c stored_c lost_c"
+    nothing = (
+        "rest_s rest_degc rest_spread_v2 soc_fixed soc_random2 turned passed_c tried anchored out_c stored_c lost_c"
+    )
     check(s, **dict.fromkeys(f"{nothing} since_s".split(), 0.0))
     check(s, **dict.fromkeys("rest_ocv_v soc resistance_ohm resistance_sigma_ohm".split(), NAN))
     check(s, capacity_ah=5.0, capacity_sigma_ah=0.5, soh_capacity=1.0, soh_capacity_sigma=0.1)
@@ -418,7 +430,12 @@ def judge_span_ends(twin: Any) -> None:
     ):
         assert span(t, 5.0, low_v, high_v) == pytest.approx(want, abs=1e-9)
     level = table_of("level")
-    for low_v, high_v, want in ((3.05, 3.5, (0.0, 0.5)), (3.5, 3.95, (0.5, 1.0)), (3.95, 3.99, (1.1, 1.0)), (3.0, 3.05, (0.0, -0.1))):
+    for low_v, high_v, want in (
+        (3.05, 3.5, (0.0, 0.5)),
+        (3.5, 3.95, (0.5, 1.0)),
+        (3.95, 3.99, (1.1, 1.0)),
+        (3.0, 3.05, (0.0, -0.1)),
+    ):
         assert span(level, 5.0, low_v, high_v) == pytest.approx(want, abs=1e-9)
     assert span(table_of("flat"), 5.0, 3.2, 3.4) == (0.0, 1.0)
 
@@ -474,7 +491,12 @@ def judge_rest(twin: Any) -> None:
         rest_tick(s, 0.05, -0.002, 24.0)
         twin.health.rest(s, p, t, 20.0)
         now_v = 3.0 + 0.5 + 0.001 * 19.0 / 20.0
-        check(s, rest_ocv_v=0.75 * (at_v + 0.01) + 0.25 * (now_v + 0.05), rest_degc=24.0, rest_spread_v2=0.004**2 + 0.002**2)
+        check(
+            s,
+            rest_ocv_v=0.75 * (at_v + 0.01) + 0.25 * (now_v + 0.05),
+            rest_degc=24.0,
+            rest_spread_v2=0.004**2 + 0.002**2,
+        )
         for dt_s, tried in ((2979.0, 0), (1.0, 1), (100.0, 1)):
             twin.health.rest(s, p, t, dt_s)
             assert s.tried == tried
@@ -547,7 +569,13 @@ def judge_soc_of_rest(twin: Any) -> None:
     s.rest_degc, s.rest_spread_v2 = 5.0, 0.003**2
     fixed2, random2 = 0.004**2 + 0.005**2, 0.003**2
     off = 2.0 * math.sqrt(fixed2 + random2)
-    for soc, known in ((0.4, True), (1.0 + 0.99 * off, True), (1.0 + 1.01 * off, False), (-1.01 * off, False), (-0.99 * off, True)):
+    for soc, known in (
+        (0.4, True),
+        (1.0 + 0.99 * off, True),
+        (1.0 + 1.01 * off, False),
+        (-1.01 * off, False),
+        (-0.99 * off, True),
+    ):
         s.rest_ocv_v = 3.0 + soc
         found = twin.health.soc_of_rest(s, p, t)
         assert found == pytest.approx((soc if known else NAN, math.sqrt(fixed2), random2), rel=1e-6, nan_ok=True)
