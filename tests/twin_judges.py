@@ -1,8 +1,8 @@
 """Judges of the twin: laws of its pack, filter and stage, each against an independent simulation or filter in matrices.
 
 Each takes the modules (``step``, ``pack``, ``estimator``), healthy or mutated, as plain Python, and raises where a law is
-broken. Cheapest first. Those of the cell model are in ``twin_cell_judges``,
-those of the state of health in ``twin_health_judges``, those of single cells in ``twin_delta_judges``.
+broken. Cheapest first. Those of the other modules are in
+the other ``twin_*_judges``.
 """
 
 import math
@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import twin_capacity_judges
 import twin_cell_judges
 import twin_delta_judges
 import twin_health_judges
+import twin_heat_judges
+import twin_told_judges
+import twin_warning_judges
 from twin_filter_oracle import propagated, secant, seen, updated, watched
 from twin_rig import CAPACITY_C, GRID, PARALLEL, SERIES, Drive, Simulation, cell
 
@@ -593,8 +597,12 @@ def check_convergence(twin: Any) -> None:
 
 JUDGES: tuple[Callable[[Any], None], ...] = (
     *twin_cell_judges.JUDGES,
+    *twin_capacity_judges.JUDGES,
     *twin_health_judges.JUDGES,
+    *twin_told_judges.JUDGES,
     *twin_delta_judges.JUDGES,
+    *twin_warning_judges.JUDGES,
+    *twin_heat_judges.JUDGES,
     check_sigma,
     check_sign,
     check_sensors,
