@@ -229,14 +229,15 @@ def check_update(twin: Any) -> None:
 def check_sight(twin: Any) -> None:
     """The first look, and one after surprises that did not end: Bayes' rule on a grid."""
     for seed, soc, residual in ((4, 0.5, 0.05), (5, 0.02, -0.005), (6, 0.93, 0.2), (7, 1.05, -0.3), (8, 0.5, 3.0)):
-        for shrink in (1.0, 1e-7):
+        for shrink, dt_s in ((1.0, FILTER_S), (1e-7, FILTER_S), (1e-7, 0.25), (1e-7, 1.5)):
             r = random_filter(twin, seed, soc)
+            r.t.dt_s = dt_s
             r.f.cov[:] *= shrink
             cov = np.array(r.f.cov)
             r.f.strange_s = 120.0
             r.f.change[:] = 7.0
             twin.estimator.learn(r.f, r.fp, r.t, r.at, soc, 0.11, residual)
-            mean, variance = seen(ocv_in_the_middle, soc, cov, r.fp, r.zone, FILTER_S, residual - 0.007)
+            mean, variance = seen(ocv_in_the_middle, soc, cov, r.fp, r.zone, dt_s, residual - 0.007)
             assert r.f.change[0] == pytest.approx(mean, rel=1e-6, abs=1e-9)
             assert not r.f.change[1:].any()
             want = cov.copy()
