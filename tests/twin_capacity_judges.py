@@ -164,6 +164,25 @@ def judge_least_cost(twin: Any) -> None:
             assert s.sigma == pytest.approx(math.sqrt(2.0 / bend(v)) if bend(v) > 0.0 else 2.0, rel=1e-6)
 
 
+def judge_least_near(twin: Any) -> None:
+    """Of two lows the one on the side of the start, and no stop half-way where a step only turns the sign."""
+    two, third = [0.0, -0.3, 0.1, 1.0], 0.95 / 3.0
+    for sums, start, least in (
+        (two, 0.05, -0.42660956),
+        (two, 0.4, -0.42660956),
+        (two, 1.2, 0.35160956),
+        (two, 1.3, 0.35160956),
+        ([0.42, 0.4, -2.0 / 3.0, 0.0], 1.0 + third, -0.3),
+    ):
+        s, _ = lines(twin)
+        s.sums[:], s.soh = sums, start
+        twin.capacity.descend(s)
+        assert s.soh - 1.0 == pytest.approx(least, abs=1e-6)
+        a1, a2, a3, a4 = sums
+        v = s.soh - 1.0
+        assert abs(a1 + 2.0 * a2 * v + 3.0 * a3 * v**2 + 4.0 * a4 * v**3) < 5e-14
+
+
 def judge_track(twin: Any) -> None:
     """Many pairs at once give what they give one after the other; what is no table of pairs is refused."""
     c, pairs = twin.capacity, pairs_of(5, 0.02, 0.01)
@@ -288,6 +307,7 @@ JUDGES = (
     judge_pairs_taken,
     judge_growth,
     judge_least_cost,
+    judge_least_near,
     judge_track,
     judge_lines,
 )

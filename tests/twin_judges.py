@@ -229,7 +229,7 @@ def check_update(twin: Any) -> None:
 def check_sight(twin: Any) -> None:
     """The first look, and one after surprises that did not end: Bayes' rule on a grid."""
     for seed, soc, residual in ((4, 0.5, 0.05), (5, 0.02, -0.005), (6, 0.93, 0.2), (7, 1.05, -0.3), (8, 0.5, 3.0)):
-        for shrink, dt_s in ((1.0, FILTER_S), (1e-7, FILTER_S), (1e-7, 0.25), (1e-7, 1.5)):
+        for shrink, dt_s in ((1.0, FILTER_S), (1e-7, FILTER_S), (1e-7, 0.25), (1e-7, 1.5), (1e-9, 1e4)):
             r = random_filter(twin, seed, soc)
             r.t.dt_s = dt_s
             r.f.cov[:] *= shrink
