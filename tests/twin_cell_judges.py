@@ -117,6 +117,13 @@ def judge_stops(twin: Any) -> None:
     assert np.allclose(branch, goal * branch[-1] / goal[-1], atol=1e-12)
 
 
+def bumpy(t: Any) -> Any:
+    """The tables with no row and no knot in line with the next, and nothing beyond the last knot."""
+    t["at"][:, :11] *= np.random.default_rng(8).uniform(0.9, 1.1, t["at"][:, :11].shape)
+    t["at"][:, 11:] = np.nan
+    return t
+
+
 class Oracle:
     """One step of many cells by numpy: tables by scipy, every cell at once, nothing in blocks."""
 
@@ -137,8 +144,11 @@ class Oracle:
         )
         self.m0, self.gamma, self.eta = (f(degc) for f in self.of_degc)
 
-    def step(self, x: dict[str, np.ndarray], flowed: float, now: float, sign: float, coolant: float) -> None:
-        self.look(x)
+    def step(
+        self, x: dict[str, np.ndarray], flowed: float, now: float, sign: float, coolant: float, fresh: bool = True
+    ) -> None:
+        if fresh:
+            self.look(x)
         flow = flowed + x["aside"]
         moved = np.where(flow < 0.0, self.eta, 1.0) * flow * self.t["dt_s"] * x["per_c"]
         for k in range(3):
@@ -217,22 +227,49 @@ def agree(twin: Any, made: np.ndarray, x: dict[str, np.ndarray]) -> None:
 
 
 def judge_steps(twin: Any) -> None:
-    """Steps of one, of seven and of 98 cells, which are more than one block, both ways of the current."""
-    t = filled(twin)
+    """Steps of one, of seven and of up to three blocks of cells, both ways of the current."""
+    t = bumpy(filled(twin))
     plain = as_object(t)
-    for n, seed, sign in ((1, 1, 1.0), (7, 2, -1.0), (98, 3, 0.0)):
+    for n, seed, sign in ((1, 1, 1.0), (7, 2, -1.0), (96, 4, 1.0), (98, 3, 0.0), (200, 5, 1.0)):
         x = some_cells(n, seed)
         oracle, made = Oracle(t), packed(twin, x)
         scratch = np.full((1, twin.cells.SCRATCH_ROWS, 96), 7.0)
-        for flowed, now in ((20.0, -35.0), (-35.0, 4.0), (900.0, 0.0)):
+        for flowed, now in ((20.0, -35.0), (-35.0, 4.0), (0.6, 0.0))[: 3 if n < 90 else 1]:
             oracle.step(x, flowed, now, sign, 31.0)
             twin.cells.step(plain, made, scratch, n, flowed, now, sign, 31.0, True)
             agree(twin, made, x)
 
 
+def judge_aged(twin: Any) -> None:
+    """A step that is not fresh takes the coefficients of the last one that was, each block its own."""
+    t = bumpy(filled(twin))
+    for n, seed in ((5, 6), (98, 7)):
+        x = some_cells(n, seed)
+        oracle, made = Oracle(t), packed(twin, x)
+        scratch = np.full((-(-n // 96), twin.cells.SCRATCH_ROWS, 96), 7.0)
+        for fresh in (True, False, False, True):
+            x["degc"] = x["degc"] + 3.0
+            x["soc"] = np.clip(x["soc"] + 0.03, 0.0, 1.0)
+            at = np.arange(n)
+            made[at // 96, twin.cells.DEGC, at % 96], made[at // 96, twin.cells.SOC, at % 96] = x["degc"], x["soc"]
+            oracle.step(x, 30.0, -10.0, 1.0, 31.0, fresh)
+            twin.cells.step(as_object(t), made, scratch, n, 30.0, -10.0, 1.0, 31.0, fresh)
+            agree(twin, made, x)
+    x = some_cells(98, 8)
+    oracle, made, scratch = Oracle(t), packed(twin, x), np.zeros((2, twin.cells.SCRATCH_ROWS, 96))
+    oracle.look(x)
+    oracle.read(x, 12.0, 1.0)
+    twin.cells.read(as_object(t), made, scratch, 98, 12.0, 1.0)
+    x["degc"] = x["degc"] + 5.0
+    made[np.arange(98) // 96, twin.cells.DEGC, np.arange(98) % 96] = x["degc"]
+    oracle.step(x, 9.0, -4.0, 1.0, 31.0, False)
+    twin.cells.step(as_object(t), made, scratch, 98, 9.0, -4.0, 1.0, 31.0, False)
+    agree(twin, made, x)
+
+
 def judge_read(twin: Any) -> None:
     """Reading moves nothing."""
-    t = filled(twin)
+    t = bumpy(filled(twin))
     for n, seed in ((3, 4), (98, 5)):
         x = some_cells(n, seed)
         made = packed(twin, x)
@@ -243,4 +280,13 @@ def judge_read(twin: Any) -> None:
         agree(twin, made, x)
 
 
-JUDGES = (judge_numbers, judge_stops, judge_longest_step, judge_coefficients, judge_grid, judge_read, judge_steps)
+JUDGES = (
+    judge_numbers,
+    judge_stops,
+    judge_longest_step,
+    judge_coefficients,
+    judge_grid,
+    judge_read,
+    judge_aged,
+    judge_steps,
+)

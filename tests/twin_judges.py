@@ -1,7 +1,8 @@
 """Judges of the twin: laws of its pack, filter and stage, each against an independent simulation or filter in matrices.
 
 Each takes the modules (``step``, ``pack``, ``estimator``), healthy or mutated, as plain Python, and raises where a law is
-broken. Cheapest first. Those of the cell model are in ``twin_cell_judges``.
+broken. Cheapest first. Those of the other modules are in
+the other ``twin_*_judges``.
 """
 
 import math
@@ -12,8 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import twin_capacity_judges
 import twin_cell_judges
-from twin_filter_oracle import propagated, secant, seen, updated
+import twin_delta_judges
+import twin_health_judges
+import twin_heat_judges
+import twin_told_judges
+import twin_warning_judges
+from twin_filter_oracle import propagated, secant, seen, updated, watched
 from twin_rig import CAPACITY_C, GRID, PARALLEL, SERIES, Drive, Simulation, cell
 
 from hil.campaign.mutate.plain import as_object
@@ -66,8 +73,9 @@ def check_layout(twin: Any) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             twin.step.from_cell(cell(), 1, sensors, table(*table_of), 10**9)
-    with pytest.raises(ValueError, match="on cell 5"):
-        twin.step.from_cell(cell(), 1, (-1, 5), table(5, 2), 10**9)
+    for sensors in ((-1, 5), (-1, 2)):
+        with pytest.raises(ValueError, match=f"on cell {sensors[1]}"):
+            twin.step.from_cell(cell(), 1, sensors, table(5, 2), 10**9)
     twin.step.from_cell(cell(), 1, (0, 4), table(5, 2), 10**9)
 
 
@@ -115,7 +123,7 @@ def check_start(twin: Any) -> None:
     d = drive(twin).start(0.37, 12.5)
     s, q = np.asarray(d.states)[0], d.p.filter
     assert (s["t_ns"], s["rows"], s["current_a"], s["current_known"]) == (0, 0, 0.0, 0)
-    assert (s["pack"]["sign"], s["pack"]["soc"]) == (0.0, 0.37)
+    assert (s["pack"]["sign"], s["pack"]["age_steps"], s["pack"]["soc"]) == (0.0, 0, 0.37)
     rows = s["pack"]["rows"][:, :, :SERIES]
     for row, value in (
         (cells.SOC, 0.37),
@@ -130,6 +138,9 @@ def check_start(twin: Any) -> None:
     assert np.allclose(f["cov"], np.diag(np.square(sigmas)), rtol=1e-12, atol=0.0)
     assert (f["bias_a"], f["offset_v"], f["misfit_v"], f["lost_s"], f["strange_s"]) == (0.0, 0.0, 0.0, 0.0, 120.0)
     assert math.isnan(f["centre_v"])
+    part = np.asarray(zeros(twin.step.TwinState))[0]
+    twin.step.start(part, np.asarray(d.fixed)[0], 0.37, 12.5)
+    assert part["pack"]["soc"] == 0.37
 
 
 MIDDLE_V = 0.1 * np.asarray(cell().ocv_v)[0] + 0.9 * np.asarray(cell().ocv_v)[1]  # 23 degC, between 5 and 25
@@ -218,14 +229,15 @@ def check_update(twin: Any) -> None:
 def check_sight(twin: Any) -> None:
     """The first look, and one after surprises that did not end: Bayes' rule on a grid."""
     for seed, soc, residual in ((4, 0.5, 0.05), (5, 0.02, -0.005), (6, 0.93, 0.2), (7, 1.05, -0.3), (8, 0.5, 3.0)):
-        for shrink in (1.0, 1e-7):
+        for shrink, dt_s in ((1.0, FILTER_S), (1e-7, FILTER_S), (1e-7, 0.25), (1e-7, 1.5), (1e-9, 1e4)):
             r = random_filter(twin, seed, soc)
+            r.t.dt_s = dt_s
             r.f.cov[:] *= shrink
             cov = np.array(r.f.cov)
             r.f.strange_s = 120.0
             r.f.change[:] = 7.0
             twin.estimator.learn(r.f, r.fp, r.t, r.at, soc, 0.11, residual)
-            mean, variance = seen(ocv_in_the_middle, soc, cov, r.fp, r.zone, FILTER_S, residual - 0.007)
+            mean, variance = seen(ocv_in_the_middle, soc, cov, r.fp, r.zone, dt_s, residual - 0.007)
             assert r.f.change[0] == pytest.approx(mean, rel=1e-6, abs=1e-9)
             assert not r.f.change[1:].any()
             want = cov.copy()
@@ -238,6 +250,18 @@ def check_sight(twin: Any) -> None:
     for k in range(3):
         twin.estimator.learn(r.f, r.fp, r.t, r.at, 0.5, 0.11, 0.9)
         assert r.f.strange_s == (119.0, 121.0, 0.0)[k]
+
+
+def check_gate(twin: Any) -> None:
+    """Three sigma and no less are strange."""
+    for sigmas, strange in ((-2.9, False), (2.0, False), (3.1, True), (-3.1, True)):
+        r = random_filter(twin, 4, 0.5)
+        line = secant(ocv_in_the_middle, 0.5, float(np.sqrt(r.cov[0, 0])), r.fp.span_least)
+        one, _ = updated(r.cov, r.fp, line, r.zone, 0.11, FILTER_S, 1e-9)
+        h = watched(line.slope, r.zone)
+        total = float(h @ r.cov @ h) * 1e-9 / float(h @ one)
+        twin.estimator.learn(r.f, r.fp, r.t, r.at, 0.5, 0.11, 0.007 + line.bend + sigmas * math.sqrt(total))
+        assert r.f.strange_s == (FILTER_S if strange else 0.0)
 
 
 def check_sigma(twin: Any) -> None:
@@ -260,6 +284,7 @@ def check_correction(twin: Any) -> None:
         assert k.rows[b, cells.V1 : cells.V3 + 1, i].tolist() == [0.002, 0.003, 0.004]
         assert np.all(k.rows[b, cells.STOP : cells.STOP + 8, i] == 0.25)
     assert not k.rows[1, cells.V1, 2:].any()
+    assert not k.rows[1, cells.STOP : cells.STOP + 8, 2:].any()
     for h, want in ((-0.5, -0.25), (-5.0, -1.0), (7.0, 1.0)):
         twin.pack.correct(k, d.p.pack, 0.0, 0.0, 0.0, 0.0, h)
         assert np.all(k.rows[1, cells.STOP : cells.STOP + 8, :2] == want)
@@ -329,12 +354,25 @@ def check_temperatures(twin: Any) -> None:
         row[column] = mad
         twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.25)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5)
+    row[column] = float(d.s.pack.rows[1, cells.DEGC, 1]) + 1000.0
+    twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.25)
     row[column] = 22.5 + 999.0
     twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.001)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5 + 0.999)
     row[column] = 22.5 + 0.999 + 1001.0
     twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 0.001)
     assert d.s.pack.rows[1, cells.DEGC, 1] == pytest.approx(22.5 + 0.999), "mad too"
+
+
+def check_zones(twin: Any) -> None:
+    """Three sensors in any order: every group between the two that it lies between."""
+    d = drive(twin, series=9, sensors=(6, 1, 4)).start(0.5, 20.0)
+    row = np.full(d.row.size, NAN)
+    column = d.p.col_measured_temperature
+    row[column : column + 3] = 60.0, 30.0, 100.0
+    twin.pack.take_temperatures(d.s.pack, d.p.pack, row, column, 1.0)
+    want = np.interp(np.arange(9.0), [1.0, 4.0, 6.0], [30.0, 100.0, 60.0])
+    assert np.allclose(d.s.pack.rows[0, cells.DEGC, :9], want, rtol=1e-12)
 
 
 def check_sign(twin: Any) -> None:
@@ -427,6 +465,28 @@ def check_forgetting(twin: Any) -> None:
     assert np.allclose(told, want, rtol=1e-9, atol=0.0)
 
 
+def check_freshness(twin: Any) -> None:
+    """Coefficients and temperatures are made anew every 80 ms, counted over ticks and gaps alike."""
+    for dt_s, steps in ((0.01, 8), (0.02, 4), (0.05, 2), (0.06, 1), (1.0, 1), (30.0, 1)):
+        p = drive(twin, dt_s=dt_s).start(0.5).p.pack
+        assert p.fresh_steps == steps
+        assert p.follow == pytest.approx(1.0 - math.exp(-steps * dt_s / 5.0), rel=1e-12)
+    d = drive(twin, dt_s=0.02).start(0.5)
+    plain = twin.cells.step, twin.pack.take_temperatures
+    flags: list[bool] = []
+    taken: list[Any] = []
+    twin.cells.step = lambda *given: flags.append(given[8])
+    twin.pack.take_temperatures = lambda *given: taken.append((len(flags), given[4]))
+    try:
+        for t_s in (0.0, 0.02, 0.04, 0.06, 0.08, 0.10, 0.20, 0.22):
+            d.tick(t_s, 5.0)
+    finally:
+        twin.cells.step, twin.pack.take_temperatures = plain
+    assert [bool(f) for f in flags] == [k % 4 == 3 for k in range(11)]
+    assert taken == [(0, 1.0), (4, d.p.pack.follow), (8, d.p.pack.follow)]
+    assert d.s.pack.age_steps == 3
+
+
 def check_following(twin: Any) -> None:
     """Temperatures follow the sensors by the share of each step, also over a gap."""
     d = drive(twin).start(0.5, 20.0)
@@ -442,7 +502,7 @@ def check_restart(twin: Any) -> None:
         d.tick(float(k), 20.0, 3.2, WHERE)
     states = np.asarray(d.states)[0]
     states["t_ns"], states["rows"], states["current_a"], states["current_known"] = 7, 7, 7.0, 1
-    states["filter"]["cov"][:] = 7.0
+    states["filter"]["cov"][:], states["pack"]["age_steps"] = 7.0, 7
     fresh = zeros(twin.step.TwinState)
     for of in (d.states, fresh):
         twin.step.start(of, d.fixed, 0.4, 25.0)
@@ -505,6 +565,9 @@ def check_mean(twin: Any) -> None:
         (0.010, [0.011, 0.012, 0.013, 0.5, 0.014], 0.010 + (0.001 + 0.002 + 0.003 + 0.02 + 0.004) / 5),
         (0.010, [0.011, -0.7, 0.013, NAN, 0.014], 0.010 + (0.001 - 0.02 + 0.003 + 0.004) / 4),
         (0.010, [0.5, 0.6, 0.7, 0.012, 0.013], (0.5 + 0.6 + 0.7 + 0.012 + 0.013) / 5),
+        (0.010, [-0.5, 0.6, -0.7, 0.012, 0.013], (-0.5 + 0.6 - 0.7 + 0.012 + 0.013) / 5),
+        (0.010, [0.5, -0.6, 0.011, 0.012, 0.014], 0.010 + (0.001 + 0.002 + 0.004) / 5),
+        (0.010, [0.5, -0.6, NAN, 0.012, 0.014], 0.010 + (0.002 + 0.004) / 4),
     ):
         s.filter.centre_v = centre
         d.columns("measured.cell_voltage")[:] = said + np.array(residuals)
@@ -535,6 +598,12 @@ def check_convergence(twin: Any) -> None:
 
 JUDGES: tuple[Callable[[Any], None], ...] = (
     *twin_cell_judges.JUDGES,
+    *twin_capacity_judges.JUDGES,
+    *twin_health_judges.JUDGES,
+    *twin_told_judges.JUDGES,
+    *twin_delta_judges.JUDGES,
+    *twin_warning_judges.JUDGES,
+    *twin_heat_judges.JUDGES,
     check_sigma,
     check_sign,
     check_sensors,
@@ -544,6 +613,7 @@ JUDGES: tuple[Callable[[Any], None], ...] = (
     check_mean_of_none,
     check_mean,
     check_temperatures,
+    check_zones,
     check_mean_cell,
     check_correction,
     check_propagation,
@@ -552,12 +622,14 @@ JUDGES: tuple[Callable[[Any], None], ...] = (
     check_changing,
     check_forgetting,
     check_following,
+    check_freshness,
     check_restart,
     check_unknown_current,
     check_coolant,
     check_balancing,
     check_bias,
     check_learning,
+    check_gate,
     check_update,
     check_sight,
     check_pack_file,
