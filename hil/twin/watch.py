@@ -116,7 +116,8 @@ def _write(s: WatchState, p: WatchParams, x: Floats, row: Floats, n: int) -> Non
     for c in range(n):
         row[p.col_twin_cell_resistance_growth + c] = x[c // BLOCK, GROWTH, c % BLOCK]
         row[p.col_twin_leak_current + c] = s.warning.leak_a[c]
-        row[p.col_twin_leak_sigma + c] = s.warning.leak_sigma_a[c]
+        sigma_a = s.warning.leak_sigma_a[c]
+        row[p.col_twin_leak_sigma + c] = sigma_a if sigma_a < math.inf else math.nan
         row[p.col_twin_cell_warning + c] = s.warning.told[c]
     for z in range(p.heat.n_zones):
         row[p.col_twin_unexpected_heat + z] = s.heat.unexpected_w[z]

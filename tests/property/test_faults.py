@@ -29,6 +29,8 @@ TARGETS = {
     "contactor": "main_plus",
     "rail": "minus",
     "wire": "wire[all]",
+    "joint": "joint[1]",
+    "coolant": "coolant",
     "sensor": "sensor[1]",
     "quantity": "shown.pack_current",
     "message": "VEH_Request",
@@ -41,6 +43,9 @@ ARGUMENTS = {
     "delay": 0.025,
     "steps": 5.0,
     "data_id": 153.0,
+    "current": 0.2,
+    "power": 5.0,
+    "share": 0.5,
 }
 
 

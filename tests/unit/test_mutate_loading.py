@@ -139,13 +139,12 @@ def test_kernels_run_as_plain_python_and_other_decorators_stay(write: Write) -> 
 
 
 def test_records_of_copies_are_laid_out_like_the_originals() -> None:
-    import hil.twin.model as original
-
+    import hil.twin.pack as original
     from hil.kernel import dtype_of
 
-    copy = Loader(["hil.twin.model"]).load().model
-    assert copy.ModelState is not original.ModelState
-    assert dtype_of(copy.ModelState) == dtype_of(original.ModelState)
+    copy = Loader(["hil.twin.pack"]).load().pack
+    assert copy.PackState is not original.PackState
+    assert dtype_of(copy.PackState) == dtype_of(original.PackState)
 
 
 def test_a_name_that_two_copies_end_with_wants_the_full_one(write: Write) -> None:
