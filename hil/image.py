@@ -153,7 +153,7 @@ QUANTITIES: tuple[Line, ...] = (
     # twin: what should be, from measured current. Writer: twin.
     Line("twin.cell_voltage", "V", "predicted cell voltage at the measurement's instant", CELL),
     Line("twin.cell_soc", "1", "state of charge estimate of each cell", CELL),
-    Line("twin.cell_temperature", "degC", "estimated core temperature of each cell", CELL),
+    Line("twin.cell_temperature", "degC", "estimated core temperature of each cell", CELL, record=False),
     Line("twin.soc", "1", "state of charge estimate, mean of the cells"),
     Line("twin.soc_sigma", "1", "one standard deviation of twin.soc"),
     Line(

@@ -249,7 +249,7 @@ def messages_by_topic(found: Scan) -> dict[str, list[bytes]]:
 
 def _digest(found: Scan) -> str:
     names = dict(enumerate(SCHEMAS, start=1)) | found.topics
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()
     for group in found.groups:
         for message in group:
             if names[message.channel_id] in (ROWS, CHECKS, FRAMES):

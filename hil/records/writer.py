@@ -115,7 +115,7 @@ class McapSink:
             raise BenchError(f"cannot write the record {path}: {error.strerror}") from error
         self.path = path
         self._policy = policy
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest = hashlib.sha256()
         self._closed = False
         self._pending_bytes = 0
         self._tick = 0
