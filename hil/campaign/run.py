@@ -247,7 +247,7 @@ def run_all(paths: list[Path], options: Options, screen: Screen) -> Outcome:
             scenarios.append((loaded, chosen_cases(loaded, options.only)))
     errors.raise_if_any()
     if not is_compiled():
-        screen.note("first run: compiling the kernels once, about half a minute; later runs start at once")
+        screen.note("first run: compiling the kernels once, for up to a minute; later runs start at once")
         screen.follow("compiling", lambda progress: compile_all())
     outcome = Outcome(folder=options.out)
     total = sum(len(cases) for _, cases in scenarios)

@@ -145,7 +145,8 @@ def _charts(c: Condition) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
     )
     for key, heading, text, values, sigma in lines:
         if values is not None and len(values) > 1:
-            drawn.append((key, f"{heading}, by group", f"Estimate with a band of two standard deviations; {text}."))
+            band = "its standard deviation is not known" if sigma is None else "with a band of two standard deviations"
+            drawn.append((key, f"{heading}, by group", f"Estimate, {band}; {text}."))
             charts[key] = chart([_by_group(heading.lower(), values, sigma)], [], None, across=("group", ""))
     if c.life is not None:
         drawn.append(("life", "Cycles left", "Probability that the end of life comes within so many cycles."))

@@ -74,7 +74,7 @@ class Panel:
             if why is not None:
                 return Finding(mutant, Status.KILLED, LOADING, why)
             for judge in asked:
-                why = self._attempt(lambda judge=judge: judge.judge(made[0]), judge.ticks)  # type: ignore[misc]
+                why = self._attempt(lambda judge=judge: judge.judge(made[0]), judge.ticks)  # type: ignore[misc]  # a bound default
                 if why is not None:
                     return Finding(mutant, Status.KILLED, judge.name, why)
         return Finding(mutant, Status.SURVIVED)
@@ -88,7 +88,7 @@ class Panel:
             warnings.simplefilter("ignore")
             copies = self._loader.load()
             for judge in self.judges:
-                why = self._attempt(lambda judge=judge: judge.judge(copies), judge.ticks)  # type: ignore[misc]
+                why = self._attempt(lambda judge=judge: judge.judge(copies), judge.ticks)  # type: ignore[misc]  # a bound default
                 if why is not None:
                     raise InputError(
                         f"judge {judge.name} held before the mutants and does not after them: {why}; "
